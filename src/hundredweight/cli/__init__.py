@@ -1,0 +1,1 @@
+"""L6: argv, tty, environment, printing: the commands `cwt` and `git-lfs`."""

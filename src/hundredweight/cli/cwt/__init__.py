@@ -1,0 +1,1 @@
+"""The commands of `cwt`, one module each."""

@@ -1,0 +1,96 @@
+"""A clone as the actions see it: repository, configuration, local store. Opened once per command, filled lazily.
+
+The fast paths (filters, hooks) touch only `repository`, `git_config` and `store`: two git spawns in all.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hundredweight.git import config, lfsconfig
+from hundredweight.git.repository import Repository, discover
+from hundredweight.store.loose import LooseStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hundredweight.git.config import Config
+    from hundredweight.git.run import Git
+
+
+class Workspace:
+    """`variables` is the environment that the edge read; nothing here asks the process for it."""
+
+    def __init__(self, repository: Repository, git_config: Config, variables: Mapping[str, str]) -> None:
+        self.repository = repository
+        self.git_config = git_config
+        self.variables = dict(variables)
+        self._config: Config | None = None
+        self._unsafe: list[str] = []
+        self._store: LooseStore | None = None
+
+    @property
+    def git(self) -> Git:
+        """git at the top of the work tree: paths in and out are relative to it."""
+        return self.repository.root_git
+
+    @property
+    def config(self) -> Config:
+        """Git's configuration on top of `.lfsconfig`'s safe keys."""
+        if self._config is None:
+            shipped, self._unsafe = lfsconfig.read(self.repository)
+            self._config = shipped.below(self.git_config)
+        return self._config
+
+    @property
+    def unsafe_keys(self) -> list[str]:
+        """Keys of `.lfsconfig` that were ignored; the edge warns of them."""
+        _ = self.config
+        return self._unsafe
+
+    @property
+    def lfs_folder(self) -> str:
+        """`lfs.storage` (relative: below the common git folder), by default `lfs` in the common git folder."""
+        return os.path.join(self.repository.common_dir, self.git_config.get("lfs.storage") or "lfs")
+
+    @property
+    def store(self) -> LooseStore:
+        if self._store is None:
+            self._store = LooseStore(self.lfs_folder, tuple(self.reference_folders()), self._object_mode())
+        return self._store
+
+    def reference_folders(self) -> list[str]:
+        """`lfs/objects` beside each alternate object folder of git, where it exists."""
+        listed = _read_lines(os.path.join(self.repository.common_dir, "objects", "info", "alternates"))
+        listed += [p for p in self.variables.get("GIT_ALTERNATE_OBJECT_DIRECTORIES", "").split(os.pathsep) if p]
+        objects = os.path.join(self.repository.common_dir, "objects")
+        folders = []
+        for line in listed:
+            folder = os.path.normpath(os.path.join(objects, line, "..", "lfs", "objects"))
+            if os.path.isdir(folder):
+                folders.append(folder)
+        return folders
+
+    def _object_mode(self) -> int:
+        """Permission bits of new objects, before the umask, as core.sharedRepository asks."""
+        shared = self.git_config.get("core.sharedrepository", "umask").lower()
+        if shared in ("group", "true", "1"):
+            return 0o660
+        if shared in ("all", "world", "everybody", "2"):
+            return 0o664
+        return int(shared, 8) if shared.startswith("0") and len(shared) > 1 else 0o666
+
+
+def open_workspace(git: Git, variables: Mapping[str, str]) -> Workspace:
+    """The workspace around git's folder. Raises `NotARepository`."""
+    repository = discover(git)
+    return Workspace(repository, config.load(git), variables)
+
+
+def _read_lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return [line.rstrip("\n") for line in file if line.strip() and not line.startswith("#")]
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,1 @@
+"""L2: the git binary and the .git folder."""

@@ -1,0 +1,72 @@
+"""Where a repository keeps its things, found by one `git rev-parse`."""
+
+from __future__ import annotations
+
+import os
+
+from hundredweight.base.errors import EXIT_NOT_A_REPOSITORY, CwtError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hundredweight.git.run import Git
+
+
+class NotARepository(CwtError):
+    """The current folder belongs to no git repository."""
+
+    exit_code = EXIT_NOT_A_REPOSITORY
+    hint = "run this inside a git repository, or make one with 'git init'"
+
+
+class Repository:
+    """A found repository. All folders are absolute paths without a trailing slash.
+
+    `git` runs where the command was started. `git_dir` is this work tree's own, `common_dir` the one that all
+    work trees share. `work_tree` is empty in a bare repository. `prefix` is the current folder below the work
+    tree, with a trailing slash, or empty. `object_format` is sha1 or sha256.
+    """
+
+    __slots__ = ("bare", "common_dir", "git", "git_dir", "object_format", "prefix", "work_tree")
+
+    def __init__(
+        self, git: Git, git_dir: str, common_dir: str, work_tree: str, prefix: str, object_format: str
+    ) -> None:
+        self.git = git
+        self.git_dir = git_dir
+        self.common_dir = common_dir
+        self.work_tree = work_tree
+        self.prefix = prefix
+        self.object_format = object_format
+        self.bare = not work_tree
+
+    @property
+    def root_git(self) -> Git:
+        """git at the top of the work tree (in a bare repository, where it was started): paths are relative to it."""
+        return self.git.at(self.work_tree, keep_repository=True) if self.work_tree else self.git
+
+    @property
+    def null_id(self) -> str:
+        return "0" * (64 if self.object_format == "sha256" else 40)
+
+
+def discover(git: Git) -> Repository:
+    """The repository that git sees from its folder and environment. Raises `NotARepository`."""
+    result = git.run(
+        "rev-parse",
+        "--path-format=absolute",
+        "--git-dir",
+        "--git-common-dir",
+        "--show-object-format",
+        "--is-inside-work-tree",
+        "--show-prefix",
+        "--show-toplevel",
+    )
+    lines = os.fsdecode(result.out).split("\n")
+    if len(lines) < 5:
+        said = result.err.decode("utf-8", "replace").strip()
+        if "dubious ownership" in said:
+            raise NotARepository(said.splitlines()[0].removeprefix("fatal: "), hint=said.splitlines()[-1].strip())
+        raise NotARepository("not in a git repository")
+    git_dir, common_dir, object_format, inside, prefix = lines[:5]
+    work_tree = lines[5] if inside == "true" and len(lines) > 6 else ""
+    return Repository(git, git_dir, common_dir, work_tree, prefix if work_tree else "", object_format)

@@ -1,0 +1,1 @@
+"""L3: objects (SHA-256, size): the clone's loose objects and the hub's object store."""

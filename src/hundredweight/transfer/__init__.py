@@ -1,0 +1,1 @@
+"""L4: moving objects between a clone and an LFS server."""
