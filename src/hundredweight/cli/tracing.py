@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -15,14 +16,19 @@ if TYPE_CHECKING:
 
 def open_sink(target: str, stderr: TextIO) -> Callable[[str], None]:
     """A thread-safe writer of single lines."""
-    out = open(open_append(target), "a", buffering=1) if target.startswith("/") else stderr
+    descriptor = open_append(target) if target.startswith("/") else -1
     lock = threading.Lock()
 
     def sink(text: str) -> None:
         now = time.time()
         clock = time.strftime("%H:%M:%S", time.localtime(now))
+        line = f"{clock}.{int(now % 1 * 1e6):06d} trace git-lfs: {text}\n"
         with lock:
-            out.write(f"{clock}.{int(now % 1 * 1e6):06d} trace git-lfs: {text}\n")
-            out.flush()
+            if descriptor < 0:
+                stderr.write(line)
+                stderr.flush()
+            else:
+                os.lseek(descriptor, 0, os.SEEK_END)
+                os.write(descriptor, line.encode("utf-8", "surrogateescape"))
 
     return sink

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MAX_PAYLOAD = 65516
 FLUSH = b"0000"
+_HEX = b"0123456789abcdefABCDEF"
 
 
 class PktLineError(RemoteError):
@@ -33,10 +34,9 @@ def encode_lines(lines: Iterable[str]) -> bytes:
 
 def parse_length(header: bytes) -> int:
     """The payload's length from the four header bytes; -1 for a flush. Raises `PktLineError`."""
-    try:
-        length = int(header, 16)
-    except ValueError as error:
-        raise PktLineError(f"bad pkt-line header {header!r}") from error
-    if len(header) != 4 or length > MAX_PAYLOAD + 4 or 0 < length < 4:
+    if len(header) != 4 or header.strip(_HEX):
+        raise PktLineError(f"bad pkt-line header {header!r}")
+    length = int(header, 16)
+    if length > MAX_PAYLOAD + 4 or 0 < length < 4:
         raise PktLineError(f"bad pkt-line header {header!r}")
     return length - 4 if length else -1
