@@ -1,0 +1,265 @@
+"""Writing objects into the work tree directly: in parallel, at constant memory, whatever their size.
+
+Git buffers what a smudge filter gives it, whole. `checkout`, `pull` and `clone` therefore write the files themselves and
+then refresh the index. A file is touched only when it is missing or still the very pointer that is to be replaced;
+what somebody changed stays. Files appear whole: written in lfs/tmp (or beside the target, when that is another
+file system) and renamed. No path leaves the work tree, not even through a symbolic link.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from queue import SimpleQueue
+
+from hundredweight.base.errors import CwtError
+from hundredweight.base.files import AtomicFile, WriteError, clone_file, copy_content
+from hundredweight.client.extensions import refuse_extensions
+from hundredweight.git import index
+from hundredweight.protocol.pointer import CUTOFF, try_parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hundredweight.client.workspace import Workspace
+    from hundredweight.git.index import IndexEntry
+    from hundredweight.protocol.pointer import Pointer
+
+WORKERS = 3
+_FORBIDDEN = frozenset(("", ".", "..", ".git", "git~1"))
+
+
+class PathConflict(CwtError):
+    """Something that is no folder or no regular file stands where the path leads. Left alone."""
+
+
+class ObjectAbsent(CwtError):
+    """The object is not in the local store."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"Skipped checkout for {quote(path)}, content not local. Use fetch to download.")
+        self.path = path
+
+
+class CheckoutFailed(CwtError):
+    """The file could not be written. What was there before is still there."""
+
+
+class Write:
+    """What became of one path: `written`, or not, and the `error` when that was no decision of the user's."""
+
+    __slots__ = ("error", "path", "pointer", "written")
+
+    def __init__(self, path: str, pointer: Pointer, written: bool, error: CwtError | None) -> None:
+        self.path = path
+        self.pointer = pointer
+        self.written = written
+        self.error = error
+
+
+class WorktreeWriter:
+    """Paths go in by `write`, from any thread, and are written by a few threads of its own. `finish` waits for them,
+    refreshes the index once, and gives the results in the order of completion. Use as a context: leaving it stops
+    the threads, also after an exception (what is half written is removed)."""
+
+    def __init__(
+        self, workspace: Workspace, *, workers: int = WORKERS, on_done: Callable[[Write], None] | None = None
+    ) -> None:
+        """`on_done` is called in a writer's thread after each path, one at a time."""
+        self._workspace = workspace
+        self._root = workspace.repository.work_tree
+        self._on_done = on_done
+        self._jobs: SimpleQueue[tuple[str, Pointer] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._results: list[Write] = []
+        self._failure: BaseException | None = None
+        self._folders: set[str] = set()
+        self._entries: dict[str, IndexEntry] | None = None
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    def write(self, path: str, pointer: Pointer) -> None:
+        """`path` is relative to the top of the work tree, as git has it. Returns at once."""
+        self._jobs.put((path, pointer))
+
+    def finish(self) -> list[Write]:
+        """Call once, after the last `write`. Raises `GitError` when git refuses to refresh the index."""
+        self._stop()
+        if self._failure is not None:
+            raise self._failure
+        index.refresh(self._workspace.git, [result.path for result in self._results if result.written])
+        return self._results
+
+    def __enter__(self) -> WorktreeWriter:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            path, pointer = job
+            try:
+                result = self._attempt(path, pointer)
+                with self._lock:
+                    self._results.append(result)
+                    if self._on_done is not None:
+                        self._on_done(result)
+            except BaseException as error:  # noqa: BLE001 - carried over to the thread that calls `finish`
+                self._failure = error
+
+    def _attempt(self, path: str, pointer: Pointer) -> Write:
+        try:
+            return Write(path, pointer, self._write(path, pointer), None)
+        except CwtError as error:
+            return Write(path, pointer, False, error)
+        except OSError as error:
+            said = f"could not check out {quote(path)}: could not write working directory file: {describe(error)}"
+            return Write(path, pointer, False, CheckoutFailed(said))
+
+    def _write(self, path: str, pointer: Pointer) -> bool:
+        """Whether the file was written; False where the user's file has to stay."""
+        full = os.path.join(self._root, path)
+        try:
+            self._check_folders(path, create=False)
+            info = os.lstat(full)
+        except FileNotFoundError:
+            entry = self._entry(path)
+            if entry is None:
+                return False
+            self._check_folders(path, create=True)
+            self._materialise(full, path, pointer, 0o777 if entry.executable else 0o666, keep=None)
+            return True
+        if not stat.S_ISREG(info.st_mode):
+            raise PathConflict(f"Checkout error for {quote(path)}: not a regular file: {quote(path)}")
+        if not _is_pointer_to(full, info.st_size, pointer):
+            return False
+        if pointer.size == 0:
+            return False
+        self._materialise(full, path, pointer, 0o600, keep=stat.S_IMODE(info.st_mode))
+        return True
+
+    def _materialise(self, full: str, path: str, pointer: Pointer, mode: int, keep: int | None) -> None:
+        refuse_extensions(pointer)
+        if self._workspace.store.has(pointer.oid, pointer.size):
+            copy_object(self._workspace, pointer, full, path, mode, keep)
+            return
+        if keep is None:
+            with AtomicFile(full, mode=mode) as target:
+                target.write(pointer.encode())
+                target.commit()
+        raise ObjectAbsent(path)
+
+    def _entry(self, path: str) -> IndexEntry | None:
+        """The path in the index; None when the user removed it there."""
+        with self._lock:
+            if self._entries is None:
+                self._entries = index.entries(self._workspace.git)
+            return self._entries.get(path)
+
+    def _check_folders(self, path: str, *, create: bool) -> None:
+        """Each folder on the way must be a real one. Raises `FileNotFoundError` for a missing one unless `create`."""
+        parts = path.split("/")
+        if not _FORBIDDEN.isdisjoint(part.lower() for part in parts):
+            raise PathConflict(f"Checkout error trying to check path for {quote(path)}: invalid path")
+        folder = ""
+        for part in parts[:-1]:
+            folder = f"{folder}/{part}" if folder else part
+            if folder in self._folders:
+                continue
+            full = os.path.join(self._root, folder)
+            try:
+                real = stat.S_ISDIR(os.lstat(full).st_mode)
+            except FileNotFoundError:
+                if not create:
+                    raise
+                _make_folder(full)
+                real = True
+            if not real:
+                raise PathConflict(
+                    f"Checkout error trying to check path for {quote(path)}: not a directory: {quote(folder)}"
+                )
+            self._folders.add(folder)
+
+
+def copy_object(workspace: Workspace, pointer: Pointer, full: str, name: str, mode: int, keep: int | None) -> None:
+    """The stored object as the file `full`, replacing what is there. `mode` is subject to the umask; `keep`, the
+    permission bits of a file that is replaced, is not. Raises `CheckoutFailed`; `name` is what it calls the file."""
+    try:
+        with AtomicFile(full, temp_folder=_temp_folder(workspace, os.path.dirname(full)), mode=mode) as target:
+            if pointer.size:
+                _copy(workspace.store.path(pointer.oid), target.descriptor, pointer.size)
+            if keep is not None:
+                os.fchmod(target.descriptor, keep)
+            target.commit()
+    except WriteError as error:
+        raise _failed(name, error) from error
+
+
+def _failed(name: str, error: WriteError) -> CheckoutFailed:
+    cause = os.strerror(error.errno).lower() if error.errno else str(error)
+    return CheckoutFailed(
+        f"could not check out {quote(name)}: could not create working directory file {quote(name)}: {cause}",
+        hint=error.hint,
+    )
+
+
+def _copy(source: str, target: int, size: int) -> None:
+    descriptor = os.open(source, os.O_RDONLY)
+    try:
+        if clone_file(descriptor, target):
+            return
+        copied = copy_content(descriptor, target, size)
+    finally:
+        os.close(descriptor)
+    if copied != size:
+        raise CheckoutFailed(f"object '{os.path.basename(source)}' ended after {copied} of {size} bytes")
+
+
+def _temp_folder(workspace: Workspace, folder: str) -> str:
+    """lfs/tmp, whose leftovers get cleaned up, when a rename from there works; else the target's own folder."""
+    temp = workspace.store.temp
+    try:
+        os.makedirs(temp, exist_ok=True)
+        if os.stat(temp).st_dev == os.stat(folder).st_dev:
+            return temp
+    except OSError:
+        return folder
+    return folder
+
+
+def _is_pointer_to(full: str, size: int, pointer: Pointer) -> bool:
+    """Whether the file holds a pointer to the same object, and not content or another version's pointer."""
+    if size >= CUTOFF:
+        return False
+    with open(full, "rb") as file:
+        found = try_parse(file.read(CUTOFF))
+    return found is not None and found.oid == pointer.oid
+
+
+def _make_folder(full: str) -> None:
+    try:
+        os.mkdir(full)
+    except FileExistsError:
+        if not stat.S_ISDIR(os.lstat(full).st_mode):
+            raise
+
+
+def describe(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def quote(path: str) -> str:
+    """In double quotes, special characters escaped, as git-lfs prints paths."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'
