@@ -14,7 +14,7 @@ from hundredweight.base.trace import enabled, trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from subprocess import Popen
     from typing import NoReturn
 
@@ -115,6 +115,31 @@ class Git:
 
     def _fail(self, args: tuple[str, ...], result: Result) -> NoReturn:
         raise GitError(args, result.code, result.err.decode("utf-8", "replace").strip())
+
+
+def service_environment(
+    settings: Iterable[tuple[str, str]] = (), variables: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """git's environment inside the hub, built from nothing: no user's or system's configuration, English messages, `settings` as
+    configuration over the repository's own, `variables` on top. The folder's owner does not matter: the hub hands git its
+    own data only, and a mounted volume may belong to anybody."""
+    env = {
+        name: os.environ[name] for name in ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "GIT_EXEC_PATH") if name in os.environ
+    }
+    env.update(
+        LC_ALL="C",
+        GIT_CONFIG_NOSYSTEM="1",
+        GIT_CONFIG_GLOBAL=os.devnull,
+        GIT_ATTR_NOSYSTEM="1",
+        GIT_TERMINAL_PROMPT="0",
+        GIT_OPTIONAL_LOCKS="0",
+    )
+    pairs = [("safe.directory", "*"), *settings]
+    env["GIT_CONFIG_COUNT"] = str(len(pairs))
+    for number, (key, value) in enumerate(pairs):
+        env[f"GIT_CONFIG_KEY_{number}"] = key
+        env[f"GIT_CONFIG_VALUE_{number}"] = value
+    return {**env, **(variables or {})}
 
 
 _REPOSITORY_VARIABLES = frozenset(
