@@ -1,7 +1,7 @@
 """`cwt hub`: run and administer a hub: serve, repo, token, stats.
 
-`cwt hub NAME` is the module `cli/cwt/hub_NAME.py`, with `run` and `parser` as every command module. `pre-receive` is git's hook on
-the hub's side and not for people, so no list shows it.
+`cwt hub NAME` is the module `cli/cwt/hub_NAME.py`, with `run` and `parser` as every command module. `pre-receive` is git's hook
+on the hub's side and not for people, so no list shows it.
 """
 
 from __future__ import annotations
