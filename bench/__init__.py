@@ -1,0 +1,1 @@
+"""Measurements against the programs of others, side by side in one run."""
