@@ -29,8 +29,8 @@ def test_weight_files_and_the_pattern_that_tracks_them(path: str, pattern: str) 
 @pytest.mark.parametrize(
     "path",
     [
-        "", "README.md", "firmware.bin", "api.pb", "messages.msgpack", "spiece.model", "notes.pkl", ".pt", "dir/.npy", "model.pt/readme",
-        "safetensors", "table.data-x-of-y", "train.py",
+        "", "README.md", "firmware.bin", "api.pb", "messages.msgpack", "spiece.model", "notes.pkl", ".pt",
+        "dir/.npy", "model.pt/readme", "safetensors", "table.data-x-of-y", "train.py",
     ],
 )  # fmt: skip
 def test_other_files(path: str) -> None:

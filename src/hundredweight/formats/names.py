@@ -1,9 +1,9 @@
 """Which paths are weight files, judged by name alone: the hub refuses them in git where LFS was missed.
 
-A suffix is on the list when what carries it is weights (or optimizer state) nearly always. Suffixes shared with other things are
-not: `.bin` counts only under the names that frameworks write, `.pb` under TensorFlow's, `.msgpack` under Flax's; `.pkl`, `.model`,
-`.params`, `.data` and `.weights` not at all, since any Python object, configuration or table may be called so. What is missed
-here and large is still caught by size.
+A suffix is on the list when what carries it is weights (or optimizer state) nearly always. Suffixes shared with other
+things are not: `.bin` counts only under the names that frameworks write, `.pb` under TensorFlow's, `.msgpack` under
+Flax's; `.pkl`, `.model`, `.params`, `.data` and `.weights` not at all, since any Python object, configuration or table
+may be called so. What is missed here and large is still caught by size.
 """
 
 from __future__ import annotations
