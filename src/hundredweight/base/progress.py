@@ -17,6 +17,9 @@ if TYPE_CHECKING:
         def add(self, files: int, size: int) -> None:
             """More work became known after `start`."""
 
+        def begin(self, name: str, size: int) -> None:
+            """The transfer of `name`, of `size` bytes, begins. Optional: `advance` may come without it."""
+
         def advance(self, name: str, delta: int) -> None:
             """`delta` bytes of `name` moved; negative when an attempt starts over."""
 
@@ -32,6 +35,9 @@ class NullMeter:
         """Nothing to draw."""
 
     def add(self, files: int, size: int) -> None:
+        """Nothing to draw."""
+
+    def begin(self, name: str, size: int) -> None:
         """Nothing to draw."""
 
     def advance(self, name: str, delta: int) -> None:

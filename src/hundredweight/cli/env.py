@@ -38,10 +38,23 @@ def read_environment() -> Environment:
 
 
 def start_trace(environment: Environment) -> None:
-    """Send trace lines where GIT_TRACE says: 1, 2 or true is stderr, an absolute path a file to append to."""
+    """Send notices to stderr, trace lines where GIT_TRACE says (1, 2 or true is stderr, an absolute path a file to append
+    to), and HTTP dialogues to stderr when GIT_CURL_VERBOSE asks."""
+    trace.set_notice_sink(_write_line)
+    if environment.bool("GIT_CURL_VERBOSE"):
+        trace.set_http_sink(_write)
     target = environment.get("GIT_TRACE")
     if target in ("", "0") or target.lower() == "false":
         return
     from hundredweight.cli.tracing import open_sink
 
     trace.set_sink(open_sink(target, sys.stderr))
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _write_line(text: str) -> None:
+    _write(text + "\n")
