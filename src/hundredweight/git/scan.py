@@ -1,0 +1,353 @@
+"""Finding LFS pointers: in a tree, in a range of history, in the index, in stashes, in what changed.
+
+Everything streams: git lists blobs shorter than a pointer's limit, one `cat-file --batch` reads them, and the generators give
+a `PointerFile` as soon as it is known. No process per blob or commit. A generator ends its processes when it is exhausted
+or closed; it raises `ScanError` when git fails (an unknown ref, a damaged repository), never skipping silently.
+An empty blob is the pointer of the empty object, as in git-lfs.
+
+`git` is git at the top of the work tree (`Workspace.git`); paths are relative to it. Revisions are any names git takes, fed
+by standard input, so their number has no limit.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hundredweight.base.errors import CwtError
+from hundredweight.git.objects import ObjectReader
+from hundredweight.protocol.pointer import CUTOFF, try_parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from subprocess import Popen
+    from typing import TypeVar
+
+    from hundredweight.git.patterns import PathFilter
+    from hundredweight.git.run import Git
+    from hundredweight.protocol.pointer import Pointer
+
+    Answer = TypeVar("Answer")
+
+_READ_SIZE = 1 << 17
+_FORGET_AFTER = 4096
+
+
+class ScanError(CwtError):
+    """git could not list what was asked for; `stderr` is what it said."""
+
+    def __init__(self, command: str, stderr: str) -> None:
+        first = stderr.splitlines()[0].removeprefix("fatal: ") if stderr else "it ended without a word"
+        super().__init__(f"git {command} failed: {first}")
+        self.command = command
+        self.stderr = stderr
+
+
+class PointerFile:
+    """A pointer and where it was seen: `path`, and the git object name of the `blob` that holds it."""
+
+    __slots__ = ("blob", "path", "pointer")
+
+    def __init__(self, path: str, pointer: Pointer, blob: str) -> None:
+        self.path = path
+        self.pointer = pointer
+        self.blob = blob
+
+    def __repr__(self) -> str:
+        return f"PointerFile({self.path!r}, {self.pointer.oid.short})"
+
+
+class BlobEntry:
+    """A file of a tree or of the index: octal `mode` as text, `blob` name, `size` (-1 unknown), `path`, index `stage`."""
+
+    __slots__ = ("blob", "mode", "path", "size", "stage")
+
+    def __init__(self, mode: str, blob: str, size: int, path: str, stage: int = 0) -> None:
+        self.mode = mode
+        self.blob = blob
+        self.size = size
+        self.path = path
+        self.stage = stage
+
+    @property
+    def is_regular(self) -> bool:
+        return self.mode.startswith("100")
+
+
+class Change:
+    """One line of a raw diff: `status` letter (A, M, D, R, C, T, U), both modes and blobs (all zeros: none, or only in the
+    work tree), `source` and `path` (equal but for renames and copies)."""
+
+    __slots__ = ("new_blob", "new_mode", "old_blob", "old_mode", "path", "source", "status")
+
+    def __init__(self, status: str, old: tuple[str, str], new: tuple[str, str], source: str, path: str) -> None:
+        self.status = status
+        self.old_mode, self.old_blob = old
+        self.new_mode, self.new_blob = new
+        self.source = source
+        self.path = path
+
+
+def tree_entries(git: Git, treeish: str) -> Iterator[BlobEntry]:
+    """Every blob below a tree, with sizes; submodules are passed over."""
+    for record in _records(git, ("ls-tree", "-r", "-l", "-z", "--full-tree", treeish)):
+        facts, _, path = record.partition("\t")
+        mode, kind, blob, size = facts.split()
+        if kind == "blob":
+            yield BlobEntry(mode, blob, int(size) if size.isdigit() else -1, path)
+
+
+def index_entries(git: Git, *pathspecs: str) -> Iterator[BlobEntry]:
+    """Every file of the index (below the pathspecs), conflict stages included, sizes unknown; submodules are passed over."""
+    for record in _records(git, ("ls-files", "--stage", "-z", "--full-name", "--", *(pathspecs or (":/",)))):
+        facts, _, path = record.partition("\t")
+        mode, blob, stage = facts.split()
+        if mode != "160000":
+            yield BlobEntry(mode, blob, -1, path, int(stage))
+
+
+def diff_index(git: Git, treeish: str, *, cached: bool, renames: bool = False) -> Iterator[Change]:
+    """What differs from `treeish` in the index (`cached`), or in the index and the work tree. Refresh the index first."""
+    options = ("-M",) if renames else ("--no-renames",)
+    yield from _changes(git, ("diff-index", "-z", *options, *(("--cached",) if cached else ()), treeish, "--"))
+
+
+def read_pointers(git: Git, blobs: Iterable[tuple[str, str]]) -> Iterator[PointerFile]:
+    """Of (blob, path) pairs those that are pointers, in order. Blobs are read whole: pass only small ones."""
+    with ObjectReader(git) as reader:
+        for blob, path, answer in _asked(reader.contents, blobs):
+            pointer = try_parse(answer[1]) if answer is not None and answer[0].kind == "blob" else None
+            if pointer is not None:
+                yield PointerFile(path, pointer, blob)
+
+
+def small_blobs(git: Git, blobs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Of (blob, path) pairs those short enough to be pointers, in order; each blob once, at its first path."""
+    with ObjectReader(git) as reader:
+        for blob, path, answer in _asked(reader.infos, _first_paths(blobs)):
+            if answer is not None and answer.kind == "blob" and answer.size < CUTOFF:
+                yield blob, path
+
+
+def _first_paths(blobs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
+    for blob, path in blobs:
+        if blob not in seen:
+            seen.add(blob)
+            yield blob, path
+
+
+def _asked(
+    ask: Callable[[Iterable[str]], Iterator[Answer]], pairs: Iterable[tuple[str, str]]
+) -> Iterator[tuple[str, str, Answer]]:
+    """Each pair with the answer about its blob; `ask` reads ahead of what it answers."""
+    waiting: list[tuple[str, str]] = []
+
+    def names() -> Iterator[str]:
+        for pair in pairs:
+            waiting.append(pair)
+            yield pair[0]
+
+    done = 0
+    for answer in ask(names()):
+        blob, path = waiting[done]
+        done += 1
+        if done > _FORGET_AFTER:
+            del waiting[:done]
+            done = 0
+        yield blob, path, answer
+
+
+def scan_tree(git: Git, treeish: str, paths: PathFilter | None = None) -> Iterator[PointerFile]:
+    """Every pointer file of a tree, in order of path; two files with the same content are two results."""
+    entries = tree_entries(git, treeish)
+    yield from read_pointers(
+        git, ((e.blob, e.path) for e in entries if e.size < CUTOFF and (paths is None or paths.allows(e.path)))
+    )
+
+
+def scan_index(git: Git, paths: PathFilter | None = None, *, tracked_only: bool = False) -> Iterator[PointerFile]:
+    """Every pointer file of the index. With `tracked_only` just files with the attribute filter=lfs, which spares reading
+    all other small files."""
+    pathspec = (":(top,attr:filter=lfs)",) if tracked_only else ()
+    entries = [e for e in index_entries(git, *pathspec) if paths is None or paths.allows(e.path)]
+    small = dict(small_blobs(git, ((e.blob, e.path) for e in entries)))
+    yield from read_pointers(git, ((e.blob, e.path) for e in entries if e.blob in small))
+
+
+def scan_range(
+    git: Git,
+    include: Iterable[str],
+    exclude: Iterable[str] = (),
+    *,
+    options: tuple[str, ...] = (),
+    paths: PathFilter | None = None,
+) -> Iterator[PointerFile]:
+    """Every pointer in commits reachable from `include` and not from `exclude`; each blob once, at one of its paths, newest
+    commits first. Null and empty names are passed over; with nothing to include (and no `options`) nothing is found.
+
+    `options` are further arguments of `git rev-list`: --all, --ignore-missing, --not --remotes=X.
+    """
+    small = range_blobs(git, include, exclude, options=(*options, f"--filter=blob:limit={CUTOFF}"))
+    yield from _filtered(read_pointers(git, small), paths)
+
+
+def range_blobs(
+    git: Git, include: Iterable[str], exclude: Iterable[str] = (), *, options: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str]]:
+    """(blob, path) of every blob of that range, whatever its size; otherwise as `scan_range`. A path with a line end in it
+    is cut there by git."""
+    lines = [name for name in include if name.strip("0")]
+    if not lines and not options:
+        return
+    lines += ["^" + name for name in exclude if name.strip("0")]
+    kinds = "--filter=object:type=blob"
+    command = ("rev-list", "--objects", "--in-commit-order", "--do-walk", kinds, *options, "--stdin", "--")
+    stdin = "".join(f"{line}\n" for line in lines)
+    for line in _records(git, command, os.fsencode(stdin), separator=b"\n"):
+        # Commits that were named outright are listed all the same, without a path.
+        blob, _, path = line.partition(" ")
+        if path:
+            yield blob, path
+
+
+def scan_all(git: Git, paths: PathFilter | None = None) -> Iterator[PointerFile]:
+    """Every pointer of all history: all refs, HEAD, and the work trees' HEADs."""
+    yield from scan_range(git, (), options=("--all", "--ignore-missing"), paths=paths)
+
+
+def scan_unpushed(git: Git, remote: str = "", paths: PathFilter | None = None) -> Iterator[PointerFile]:
+    """Every pointer in commits of local branches and tags that no known branch of `remote` (empty: of any) contains."""
+    known = f"--remotes={remote}" if remote else "--remotes"
+    options = ("--branches", "--tags", "--not", known)
+    yield from scan_range(git, (), options=options, paths=paths)
+
+
+def scan_stashed(git: Git, stashes: Iterable[str], paths: PathFilter | None = None) -> Iterator[PointerFile]:
+    """Every pointer that a stash changes: its work-tree, index and untracked commits against what they were based on."""
+    names = "".join(f"{name}\n" for name in stashes)
+    if not names:
+        return
+    pairs = []
+    for line in os.fsdecode(
+        git.output("rev-list", "--no-walk", "--parents", "--stdin", stdin=names.encode())
+    ).splitlines():
+        stash, base, *kept = line.split()
+        # The stash's second parent is its index, a third one its untracked files (a root commit).
+        pairs += [f"{stash} {base}", *kept]
+    command = ("diff-tree", "--stdin", "-r", "-z", "--root", "--no-renames", "--no-commit-id")
+    stdin = "".join(f"{pair}\n" for pair in pairs).encode()
+    added = ((c.new_blob, c.path) for c in _changes(git, command, stdin) if _is_file(c.new_mode))
+    yield from _filtered(read_pointers(git, small_blobs(git, added)), paths)
+
+
+def scan_previous(git: Git, ref: str, since: float, paths: PathFilter | None = None) -> Iterator[PointerFile]:
+    """Every pointer that commits at or after `since` (seconds), reachable from `ref`, replaced or deleted."""
+    command = (
+        "log",
+        f"--since=@{int(since)}",
+        "--format=",
+        "--raw",
+        "-r",
+        "-z",
+        "--no-abbrev",
+        "--no-renames",
+        ref,
+        "--",
+    )
+    removed = ((c.old_blob, c.path) for c in _changes(git, command) if _is_file(c.old_mode))
+    yield from _filtered(read_pointers(git, small_blobs(git, removed)), paths)
+
+
+def _filtered(found: Iterator[PointerFile], paths: PathFilter | None) -> Iterator[PointerFile]:
+    return found if paths is None else (file for file in found if paths.allows(file.path))
+
+
+def _is_file(mode: str) -> bool:
+    return mode.startswith("100")
+
+
+def _changes(git: Git, command: tuple[str, ...], stdin: bytes = b"") -> Iterator[Change]:
+    """Raw diff records (`-z`), of any number of commits."""
+    records = _records(git, command, stdin)
+    for record in records:
+        if not record.startswith(":"):
+            continue
+        old_mode, new_mode, old_blob, new_blob, status = record[1:].split(" ")
+        source = next(records)
+        path = next(records) if status[0] in "RC" else source
+        yield Change(status[0], (old_mode, old_blob), (new_mode, new_blob), source, path)
+
+
+def _records(git: Git, command: tuple[str, ...], stdin: bytes = b"", *, separator: bytes = b"\0") -> Iterator[str]:
+    """The output of a git command, split, as it comes. Raises `ScanError` at the end when git failed."""
+    # In plain C, since its words are looked at below.
+    process = git.with_env(LC_ALL="C").popen(*command, stdin=-1, stdout=-1, stderr=-1)
+    talk = _Talk(process, stdin)
+    try:
+        yield from _split(process, separator)
+        code = process.wait()
+    finally:
+        _end(process)
+        said = talk.finish()
+    ambiguous = said.partition("warning: refname '")[2].partition("' is ambiguous")
+    if ambiguous[1]:
+        # git takes one of the two; with what is pushed or deleted at stake, nobody should guess.
+        raise ScanError(command[0], f'ref "{ambiguous[0]}" is ambiguous')
+    if code:
+        raise ScanError(command[0], said)
+
+
+class _Talk:
+    """Feeds a process's stdin and keeps its stderr while its stdout is read; a full pipe on one must not block the others."""
+
+    def __init__(self, process: Popen[bytes], stdin: bytes) -> None:
+        import threading  # noqa: PLC0415 - comes with subprocess, which scans load only when they start
+
+        self._process = process
+        self._said = b""
+        self._threads = [threading.Thread(target=self._listen), threading.Thread(target=self._feed, args=(stdin,))]
+        for thread in self._threads:
+            thread.start()
+
+    def finish(self) -> str:
+        for thread in self._threads:
+            thread.join()
+        return self._said.decode("utf-8", "replace").strip()
+
+    def _feed(self, stdin: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(stdin)
+            self._process.stdin.close()
+        except BrokenPipeError:
+            # git ended early: its exit code and words tell why.
+            pass
+
+    def _listen(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr as stream:
+            self._said = stream.read()
+
+
+def _split(process: Popen[bytes], separator: bytes) -> Iterator[str]:
+    assert process.stdout is not None
+    mark = separator.decode()
+    rest = b""
+    while data := process.stdout.read1(_READ_SIZE):  # type: ignore[attr-defined]
+        whole, found, data = data.rpartition(separator)
+        if found:
+            yield from os.fsdecode(rest + whole).split(mark)
+            rest = b""
+        rest += data
+    if rest:
+        yield os.fsdecode(rest)
+
+
+def _end(process: Popen[bytes]) -> None:
+    assert process.stdout is not None
+    process.stdout.close()
+    if process.poll() is None:
+        # Abandoned by the caller; git may be far from its next output, where it would notice.
+        process.kill()
+    process.wait()
