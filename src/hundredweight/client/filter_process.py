@@ -1,0 +1,140 @@
+"""git's long-running filter: one process that cleans and smudges all files of one git command.
+
+A missing object's smudge is delayed when git allows it: git goes on with other files while objects are fetched in
+parallel, then asks which have arrived.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hundredweight.base.trace import trace
+from hundredweight.client.clean import Cleaner
+from hundredweight.client.smudge import ObjectTruncated, Smudger, fetch_now
+from hundredweight.protocol.filter import (
+    DELAYED,
+    END,
+    SUCCESS,
+    FilterProtocolError,
+    Inbound,
+    answer_capabilities,
+    answer_welcome,
+    encode_available,
+    encode_content,
+    parse_request,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hundredweight.client.downloads import Downloads
+    from hundredweight.client.filter_stream import FilterStream
+    from hundredweight.client.workspace import Workspace
+    from hundredweight.protocol.filter import Request
+    from hundredweight.protocol.pointer import Pointer
+
+
+class FilterProcess:
+    """Serves git on `stream` until git closes it. `malformed` lists the paths that should have been pointers."""
+
+    def __init__(
+        self, workspace: Workspace, stream: FilterStream, *, skip: bool = False, say: Callable[[str], None]
+    ) -> None:
+        """`say` gets lines for the user, while git waits."""
+        self._workspace = workspace
+        self._stream = stream
+        self._say = say
+        self._frame = Inbound()
+        self._cleaner = Cleaner(workspace)
+        self._smudger = Smudger(workspace, skip=skip)
+        self._delayed: dict[str, Pointer] = {}
+        self._downloads: Downloads | None = None
+        self.malformed: list[str] = []
+
+    def run(self) -> None:
+        """Raises `CwtError` when a file cannot be filtered; the process should end then, and git fails the command."""
+        trace("Initialize filter-process")
+        welcome = self._stream.read_list()
+        if welcome is None:
+            return
+        self._stream.send(answer_welcome(welcome))
+        self._stream.send(answer_capabilities(self._stream.read_list() or []))
+        while (lines := self._stream.read_list()) is not None:
+            request = parse_request(lines)
+            if request.command == "clean":
+                output, _ = self._cleaner.clean(self._stream, request.path)
+                self._stream.send(SUCCESS + encode_content(output) + END)
+            elif request.command == "smudge":
+                self._smudge(request)
+            elif request.command == "list_available_blobs":
+                self._stream.send(encode_available(self._arrived()))
+            else:
+                raise FilterProtocolError(f'unknown command "{request.command}"')
+
+    def _smudge(self, request: Request) -> None:
+        length, ended = self._stream.read_block(self._frame)
+        if not ended:
+            self.malformed.append(request.path)
+            self._pass_through(length)
+            return
+        data = bytes(self._frame.payload[:length])
+        if not data and request.path in self._delayed:
+            # git sends a delayed file's pointer only once
+            data = self._delayed[request.path].encode()
+        resolution = self._smudger.resolve(data, request.path)
+        if resolution.malformed:
+            self.malformed.append(request.path)
+        pointer, content = resolution.pointer, resolution.content
+        if resolution.missing and pointer is not None:
+            if request.can_delay:
+                self._delay(request, pointer)
+                return
+            content = self._fetch(request, pointer)
+        if content is None and pointer is not None:
+            self._send_object(pointer)
+        else:
+            self._stream.send(SUCCESS + encode_content(content or b"") + END)
+        self._delayed.pop(request.path, None)
+
+    def _send_object(self, pointer: Pointer) -> None:
+        path = self._workspace.store.path(pointer.oid)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            sent = self._stream.send_file(descriptor, SUCCESS, END)
+        finally:
+            os.close(descriptor)
+        if sent != pointer.size:
+            raise ObjectTruncated(path, pointer.size, sent)
+
+    def _pass_through(self, length: int) -> None:
+        """Large content that is no pointer. git reads no answer before it has sent everything, hence the file."""
+        with self._workspace.store.writer() as spool:
+            ended = False
+            while True:
+                spool.write(self._frame.payload[:length])
+                if ended:
+                    break
+                length, ended = self._stream.read_block(self._frame)
+            os.lseek(spool.descriptor, 0, os.SEEK_SET)
+            self._stream.send_file(spool.descriptor, SUCCESS, END)
+
+    def _delay(self, request: Request, pointer: Pointer) -> None:
+        if self._downloads is None:
+            from hundredweight.client.downloads import Downloads  # noqa: PLC0415 - network code, for missing objects only
+
+            self._downloads = Downloads(self._workspace)
+        self._delayed[request.path] = pointer
+        self._downloads.add(request.path, pointer)
+        self._stream.send(DELAYED)
+
+    def _arrived(self) -> list[str]:
+        """Paths whose objects are here. When none is left to wait for: all that git has not asked for again, which then
+        get their error; and at last an empty list."""
+        paths = self._downloads.available() if self._downloads is not None else []
+        return paths or list(self._delayed)
+
+    def _fetch(self, request: Request, pointer: Pointer) -> bytes | None:
+        """Download at once. None when the object is here now, else the pointer's bytes, where errors are to be skipped."""
+        failure = self._downloads.failure(pointer.oid) if self._downloads is not None else None
+        return fetch_now(self._workspace, self._smudger, request.path, pointer, self._say, failure)

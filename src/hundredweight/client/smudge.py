@@ -1,0 +1,167 @@
+"""From pointer to content: what the work tree gets for what git has.
+
+A pointer stands for its object; with `skip`, or where the fetch filters refuse the path, for itself. What is no pointer
+passes through, and is reported, since it should have been one.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hundredweight.base.errors import CwtError, DamageError
+from hundredweight.client.extensions import refuse_extensions
+from hundredweight.client.filter_stream import PIPE, send_whole, widen, write_all
+from hundredweight.git.config import parse_bool
+from hundredweight.git.patterns import PathFilter, split_list
+from hundredweight.protocol.pointer import CUTOFF, Pointer, try_parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hundredweight.base.ids import Oid
+    from hundredweight.client.workspace import Workspace
+
+
+class Resolution:
+    """What to send: `content` as it is, or the stored object of `pointer` (`content` is None), which may be `missing`.
+    `malformed` says that it should have been a pointer."""
+
+    __slots__ = ("content", "malformed", "missing", "pointer")
+
+    def __init__(
+        self, content: bytes | None, pointer: Pointer | None, *, missing: bool = False, malformed: bool = False
+    ) -> None:
+        self.content = content
+        self.pointer = pointer
+        self.missing = missing
+        self.malformed = malformed
+
+
+class Smudger:
+    """Decides for one blob after another. Cheap until the first real pointer: configuration is read then."""
+
+    def __init__(self, workspace: Workspace, *, skip: bool = False) -> None:
+        self._workspace = workspace
+        self.skip = skip or parse_bool(workspace.variables.get("GIT_LFS_SKIP_SMUDGE", ""), False)
+        self._filter: PathFilter | None = None
+
+    def resolve(self, data: bytes, path: str) -> Resolution:
+        """`data` is the whole blob, or more than `CUTOFF` bytes of its beginning. Raises `ExtensionUnavailable`."""
+        pointer = try_parse(data) if len(data) < CUTOFF else None
+        if pointer is None:
+            return Resolution(data, None, malformed=True)
+        if pointer.size == 0:
+            return Resolution(b"", pointer)
+        if self.skip or not self._allows(path):
+            return Resolution(pointer.encode(), pointer)
+        refuse_extensions(pointer)
+        return Resolution(None, pointer, missing=not self._workspace.store.has(pointer.oid, pointer.size))
+
+    @property
+    def skips_errors(self) -> bool:
+        """Whether an object that cannot be had leaves its pointer instead of an error."""
+        variable = self._workspace.variables.get("GIT_LFS_SKIP_DOWNLOAD_ERRORS", "")
+        return parse_bool(variable, False) or self._workspace.config.bool("lfs.skipdownloaderrors")
+
+    def _allows(self, path: str) -> bool:
+        if self._filter is None:
+            config = self._workspace.config
+            include = split_list(config.get("lfs.fetchinclude"))
+            self._filter = PathFilter(include, split_list(config.get("lfs.fetchexclude")))
+        return self._filter.allows(path)
+
+
+def smudge_stream(
+    workspace: Workspace, smudger: Smudger, path: str, source: int, sink: int, say: Callable[[str], None]
+) -> bool:
+    """Smudge one file from descriptor to descriptor, as the one-shot filter does. True when what came was no pointer.
+    An object that cannot be fetched leaves its pointer, also when `DownloadFailed` is raised."""
+    data = _read_upto(source, CUTOFF)
+    resolution = smudger.resolve(data, path)
+    pointer, content = resolution.pointer, resolution.content
+    if resolution.missing and pointer is not None:
+        try:
+            content = fetch_now(workspace, smudger, path or "<unknown file>", pointer, say)
+        except DownloadFailed:
+            write_all(sink, pointer.encode())
+            raise
+    if content is not None:
+        write_all(sink, content)
+    if resolution.malformed:
+        while more := os.read(source, PIPE):
+            write_all(sink, more)
+    elif content is None and pointer is not None:
+        _write_object(workspace, pointer, sink)
+    return resolution.malformed
+
+
+def _read_upto(source: int, limit: int) -> bytes:
+    data = b""
+    while len(data) < limit and (more := os.read(source, limit - len(data))):
+        data += more
+    return data
+
+
+def _write_object(workspace: Workspace, pointer: Pointer, sink: int) -> None:
+    widen(sink)
+    path = workspace.store.path(pointer.oid)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        sent = send_whole(descriptor, sink)
+    finally:
+        os.close(descriptor)
+    if sent != pointer.size:
+        raise ObjectTruncated(path, pointer.size, sent)
+
+
+class ObjectTruncated(DamageError):
+    """A stored object ended early while it was read. `path`, `expected` and `got` (bytes) are its facts."""
+
+    hint = "run 'git lfs fsck', then 'git lfs fetch'"
+
+    def __init__(self, path: str, expected: int, got: int) -> None:
+        super().__init__(f"object '{path}' has {got} bytes instead of {expected}")
+        self.path = path
+        self.expected = expected
+        self.got = got
+
+
+class DownloadFailed(CwtError):
+    """An object that a file needs could not be fetched. `path` and `oid` tell which, `cause` why."""
+
+    exit_code = 2
+    hint = "run 'git lfs pull' when the server can be reached, or set GIT_LFS_SKIP_SMUDGE=1 to work with pointers meanwhile"
+
+    def __init__(self, path: str, oid: Oid, cause: CwtError) -> None:
+        super().__init__(
+            f"Error downloading object: {path} ({oid[:7]}): Smudge error: Error downloading {path} ({oid}): {cause}"
+        )
+        self.path = path
+        self.oid = oid
+        self.cause = cause
+
+
+def fetch_now(
+    workspace: Workspace,
+    smudger: Smudger,
+    path: str,
+    pointer: Pointer,
+    say: Callable[[str], None],
+    failure: CwtError | None = None,
+) -> bytes | None:
+    """Download one object while git waits; None when it is here then. Unless errors are to be skipped (the pointer's own
+    bytes are returned then), raises `DownloadFailed`; at once when an earlier `failure` is known."""
+    if failure is None:
+        from hundredweight.base.sizes import format_size  # noqa: PLC0415 - for missing objects only
+        from hundredweight.client.downloads import download_one  # noqa: PLC0415 - network code, for missing objects only
+
+        say(f"Downloading {path} ({format_size(pointer.size)})")
+        failure = download_one(workspace, path, pointer)
+        if failure is None:
+            return None
+    failed = DownloadFailed(path, pointer.oid, failure)
+    if not smudger.skips_errors:
+        raise failed
+    say(str(failed))
+    return pointer.encode()
