@@ -1,0 +1,327 @@
+"""`.gitattributes`: its lines parsed and written, which patterns are tracked by LFS or lockable, and git's own verdict.
+
+Two ways to ask. `check` lets git decide about given paths: exact, one process. `work_tree_patterns` and its kin read the files
+themselves: what `track` lists and what hooks need when they walk many paths. Macros are expanded as git does: defined
+in the top-level file, in info/attributes and in the user's and system's files only.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hundredweight.git.patterns import Pattern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from hundredweight.git.config import Config
+    from hundredweight.git.repository import Repository
+    from hundredweight.git.run import Git
+
+    Value = str | bool | None
+    """of an attribute: True set, False unset (`-name`), None unspecified (`!name`), or a text"""
+
+FILE_NAME = ".gitattributes"
+FILTER = "filter"
+LOCKABLE = "lockable"
+TRACKED_BY_LFS = "filter=lfs diff=lfs merge=lfs -text"
+_MACRO = "[attr]"
+_BINARY = (("diff", False), ("merge", False), ("text", False))
+_ESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, '"': 34}
+
+
+class AttributeLine:
+    """One line: `pattern` (unquoted) or, when `is_macro`, the macro's name, and its (name, value) pairs in order."""
+
+    __slots__ = ("is_macro", "pattern", "values")
+
+    def __init__(self, pattern: str, values: list[tuple[str, Value]], is_macro: bool = False) -> None:
+        self.pattern = pattern
+        self.values = values
+        self.is_macro = is_macro
+
+
+class AttributePattern:
+    """A pattern that says something about LFS. `filter` and `lockable` are None where the line does not mention them (as
+    git reads it, a line with `!filter` mentions it); `source` names the file for people, `folder` is where that file
+    stands below the work tree (empty: the top), `line_ending` how its lines end (empty when it has none)."""
+
+    __slots__ = ("_pattern", "filter", "folder", "line_ending", "lockable", "source")
+
+    def __init__(
+        self, text: str, folder: str, source: str, line_ending: str, filter_name: str | None, lockable: bool | None
+    ) -> None:
+        self._pattern = Pattern(text, attributes=True)
+        self.folder = folder
+        self.source = source
+        self.line_ending = line_ending
+        self.filter = filter_name
+        self.lockable = lockable
+
+    @property
+    def text(self) -> str:
+        """The pattern as it stands in its file."""
+        return self._pattern.text
+
+    @property
+    def is_tracked(self) -> bool:
+        return self.filter == "lfs"
+
+    @property
+    def path(self) -> str:
+        """The pattern as people see it from the top of the work tree."""
+        return join_pattern(self.folder, self.text)
+
+    def matches(self, path: str) -> bool:
+        """`path` is relative to the top of the work tree."""
+        if not self.folder:
+            return self._pattern.matches(path)
+        below = self.folder + "/"
+        return path.startswith(below) and self._pattern.matches(path[len(below) :])
+
+
+class AttributeRules:
+    """The verdict of many patterns, `patterns` ordered from the strongest to the weakest: the first that matches and
+    mentions an attribute decides it."""
+
+    def __init__(self, patterns: Iterable[AttributePattern]) -> None:
+        patterns = list(patterns)
+        self._filters = [p for p in patterns if p.filter is not None]
+        self._lockables = [p for p in patterns if p.lockable is not None]
+
+    @property
+    def any_lockable(self) -> bool:
+        return any(p.lockable for p in self._lockables)
+
+    def is_tracked(self, path: str) -> bool:
+        return next((p.is_tracked for p in self._filters if p.matches(path)), False)
+
+    def is_lockable(self, path: str) -> bool:
+        return next((bool(p.lockable) for p in self._lockables if p.matches(path)), False)
+
+
+class Macros:
+    """Macro attributes by name. `read` the files that may define them, the weakest first, then `expand`."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[tuple[str, Value]]] = {"binary": list(_BINARY)}
+
+    def read(self, lines: Iterable[AttributeLine]) -> None:
+        for line in lines:
+            if line.is_macro:
+                self._known[line.pattern] = line.values
+
+    def expand(self, values: Iterable[tuple[str, Value]], depth: int = 0) -> Iterator[tuple[str, Value]]:
+        """The values with each macro's own before it, in the order in which later ones win."""
+        for name, value in values:
+            if name in self._known and depth < 16 and (value is True or value is None):
+                inner = self._known[name]
+                yield from self.expand(inner if value else [(key, None) for key, _ in inner], depth + 1)
+            yield name, value
+
+
+def parse(data: bytes) -> list[AttributeLine]:
+    """The lines of an attributes file that say something; malformed ones are passed over, as git does."""
+    lines = []
+    for raw in os.fsdecode(data).split("\n"):
+        text = raw.strip()
+        if not text or text.startswith("#"):
+            continue
+        head, rest = _take_pattern(text)
+        if head is not None:
+            is_macro = head.startswith(_MACRO) and not text.startswith('"')
+            name = head[len(_MACRO) :].strip() if is_macro else head
+            lines.append(AttributeLine(name, [_parse_value(word) for word in rest.split()], is_macro))
+    return lines
+
+
+def line_ending(data: bytes) -> str:
+    """How the file's lines mostly end: LF, CRLF, or empty when it has no line end at all."""
+    windows = data.count(b"\r\n")
+    unix = data.count(b"\n") - windows
+    return "\r\n" if windows > unix else "\n" if unix else ""
+
+
+def _take_pattern(text: str) -> tuple[str | None, str]:
+    if text.startswith('"'):
+        return _unquote(text)
+    head, _, rest = text.replace("\t", " ").partition(" ")
+    if head == _MACRO:
+        name, _, rest = rest.strip().partition(" ")
+        return _MACRO + name, rest
+    return head, rest
+
+
+def _unquote(text: str) -> tuple[str | None, str]:
+    """Git's C-style quoting: the text in the quotes, and what follows."""
+    out = bytearray()
+    place = 1
+    while place < len(text):
+        char = text[place]
+        place += 1
+        if char == '"':
+            return os.fsdecode(bytes(out)), text[place:]
+        if char != "\\":
+            out += os.fsencode(char)
+        elif text[place : place + 1] in _ESCAPES:
+            out.append(_ESCAPES[text[place]])
+            place += 1
+        elif len(digits := text[place : place + 3]) == 3 and set(digits) <= set("01234567") and digits[0] in "0123":
+            out.append(int(digits, 8))
+            place += 3
+        else:
+            break
+    return None, ""
+
+
+def _parse_value(word: str) -> tuple[str, Value]:
+    if word[0] == "-":
+        return word[1:], False
+    if word[0] == "!":
+        return word[1:], None
+    name, equals, value = word.partition("=")
+    return (name, value) if equals else (name, True)
+
+
+def lfs_patterns(data: bytes, folder: str, source: str, macros: Macros) -> list[AttributePattern]:
+    """The patterns of one file that mention `filter`, or set `lockable`, in the file's order."""
+    found = []
+    ending = line_ending(data)
+    for line in parse(data):
+        if line.is_macro:
+            continue
+        said = dict(macros.expand(line.values))
+        filter_name = _as_text(said[FILTER]) if FILTER in said else None
+        lockable = bool(said[LOCKABLE]) if LOCKABLE in said else None
+        if filter_name is not None or lockable is not None:
+            found.append(AttributePattern(line.pattern, folder, source, ending, filter_name, lockable))
+    return found
+
+
+def _as_text(value: Value) -> str:
+    return value if isinstance(value, str) else "true" if value else ""
+
+
+def work_tree_patterns(repository: Repository, config: Config, variables: Mapping[str, str]) -> list[AttributePattern]:
+    """Of info/attributes and every .gitattributes in the work tree: files by length of their paths, the longest first,
+    each in its own order. The user's and system's files give macros only."""
+    macros = Macros()
+    for path in (system_file(repository.git, variables), user_file(config, variables)):
+        macros.read(parse(_read(path)))
+    files = _work_tree_files(repository)
+    contents = {path: _read(path) for path, _, _ in files}
+    for path, folder, _ in reversed(files):
+        if not folder:
+            macros.read(parse(contents[path]))
+    return [p for path, folder, source in files for p in lfs_patterns(contents[path], folder, source, macros)]
+
+
+def outer_patterns(git: Git, config: Config, variables: Mapping[str, str]) -> list[AttributePattern]:
+    """Of the user's, then of the system's attributes file."""
+    macros = Macros()
+    system, user = system_file(git, variables), user_file(config, variables)
+    for path in (system, user):
+        macros.read(parse(_read(path)))
+    return [p for path in (user, system) for p in lfs_patterns(_read(path), "", path, macros)]
+
+
+def rules(repository: Repository, config: Config, variables: Mapping[str, str]) -> AttributeRules:
+    """All patterns in git's precedence: info/attributes, then the deepest file first, the last line of each first; then the
+    user's and the system's."""
+    inner = work_tree_patterns(repository, config, variables)
+    info = [p for p in inner if p.source.endswith("info/attributes") and not p.folder]
+    rest = [p for p in inner if p not in info]
+    rest.sort(key=lambda p: -len(p.folder))
+    ordered: list[AttributePattern] = []
+    for group in (info, *_by_source(rest), *_by_source(outer_patterns(repository.git, config, variables))):
+        ordered += reversed(group)
+    return AttributeRules(ordered)
+
+
+def _by_source(patterns: list[AttributePattern]) -> list[list[AttributePattern]]:
+    groups: dict[str, list[AttributePattern]] = {}
+    for pattern in patterns:
+        groups.setdefault(pattern.source, []).append(pattern)
+    return list(groups.values())
+
+
+def _work_tree_files(repository: Repository) -> list[tuple[str, str, str]]:
+    """(path, folder below the work tree, name for people), the longest path first."""
+    top = repository.work_tree
+    info = os.path.join(repository.common_dir, "info", "attributes")
+    files = [(info, "", os.path.relpath(info, top))] if os.path.isfile(info) else []
+    listed = repository.root_git.fields(
+        "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", f":(glob)**/{FILE_NAME}"
+    )
+    files += [(os.path.join(top, name), os.path.dirname(name), name) for name in dict.fromkeys(listed)]
+    files.sort(key=lambda file: -len(file[0]))
+    return files
+
+
+def user_file(config: Config, variables: Mapping[str, str]) -> str:
+    """core.attributesFile, by default git/attributes in the user's configuration folder; empty without a home."""
+    home = variables.get("HOME", "")
+    chosen = config.get("core.attributesfile")
+    if chosen:
+        return os.path.join(home, chosen[2:]) if chosen.startswith("~/") else chosen
+    folder = variables.get("XDG_CONFIG_HOME") or (os.path.join(home, ".config") if home else "")
+    return os.path.join(folder, "git", "attributes") if folder else ""
+
+
+def system_file(git: Git, variables: Mapping[str, str]) -> str:
+    """As git says (2.42 and newer), else PREFIX/etc/gitattributes; empty when git shall not read it."""
+    said = git.run("var", "GIT_ATTR_SYSTEM")
+    if said.code == 0:
+        return os.fsdecode(said.out).split("\n", 1)[0]
+    return os.path.join(variables.get("PREFIX") or "/", "etc", "gitattributes")
+
+
+def _read(path: str) -> bytes:
+    """The content; empty when there is no such file (git takes that as no attributes) or it is a folder."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return b""
+
+
+def join_pattern(folder: str, pattern: str) -> str:
+    """A pattern of `folder`'s file as one of the top-level file, as far as people read it."""
+    return os.path.normpath(f"{folder}/{pattern}") if folder else pattern
+
+
+def check(git: Git, paths: Iterable[str], *names: str) -> Iterator[tuple[str, str, str]]:
+    """git's own verdict: (path, name, value) for each path and attribute, value `set`, `unset`, `unspecified` or a text."""
+    stdin = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    if not stdin:
+        return
+    fields = git.fields("check-attr", "-z", "--stdin", *names, stdin=stdin)
+    yield from zip(fields[0::3], fields[1::3], fields[2::3], strict=True)
+
+
+def tracked_paths(git: Git, paths: Iterable[str]) -> list[str]:
+    """Those of `paths` that git filters through LFS."""
+    return [path for path, _, value in check(git, paths, FILTER) if value == "lfs"]
+
+
+def escape_pattern(pattern: str) -> str:
+    """As it must stand in the file: white space and `#` cannot stand there as such."""
+    return _escape_blanks(pattern.replace("\\", "\\\\"))
+
+
+def escape_file_name(name: str) -> str:
+    """A pattern that matches just this name."""
+    escaped = name.replace("\\", "\\\\")
+    for special in "*[]?":
+        escaped = escaped.replace(special, "\\" + special)
+    return _escape_blanks(escaped)
+
+
+def _escape_blanks(text: str) -> str:
+    return text.replace("#", "\\#").replace(" ", "[[:space:]]")
+
+
+def unescape_pattern(text: str) -> str:
+    """What `escape_pattern` was given."""
+    return text.replace("[[:space:]]", " ").replace("\\#", "#").replace("\\\\", "\\")
