@@ -1,0 +1,58 @@
+"""A clone as the actions see it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hundredweight.client.workspace import Workspace, open_workspace
+from hundredweight.git.run import Git
+
+
+def workspace(folder: Path, **variables: str) -> Workspace:
+    return open_workspace(Git(str(folder)), {**os.environ, **variables})
+
+
+def test_the_store_lies_in_the_git_folder_or_where_told(tmp_path: Path) -> None:
+    git = Git(str(tmp_path))
+    git.output("init", "-q")
+    assert workspace(tmp_path).store.root == str(tmp_path / ".git" / "lfs")
+    git.output("config", "lfs.storage", "elsewhere")
+    assert workspace(tmp_path).store.root == str(tmp_path / ".git" / "elsewhere")
+    git.output("config", "lfs.storage", "/abs/olute")
+    assert workspace(tmp_path).store.root == "/abs/olute"
+
+
+def test_git_configuration_wins_over_the_shipped_one(tmp_path: Path) -> None:
+    git = Git(str(tmp_path))
+    git.output("init", "-q")
+    (tmp_path / ".lfsconfig").write_text("[lfs]\nurl = https://shipped\nfetchinclude = a\n[core]\neditor = evil\n")
+    git.output("config", "lfs.url", "https://mine")
+    found = workspace(tmp_path)
+    assert found.config.get("lfs.url") == "https://mine"
+    assert found.config.get("lfs.fetchinclude") == "a"
+    assert found.unsafe_keys == ["core.editor"]
+    assert found.git_config.get("lfs.fetchinclude") == ""
+
+
+@pytest.mark.parametrize(
+    ("shared", "mode"), [("", 0o666), ("group", 0o660), ("all", 0o664), ("0640", 0o640), ("umask", 0o666), ("1", 0o660)]
+)
+def test_objects_follow_shared_repository(tmp_path: Path, shared: str, mode: int) -> None:
+    git = Git(str(tmp_path))
+    git.output("init", "-q")
+    if shared:
+        git.output("config", "core.sharedRepository", shared)
+    assert workspace(tmp_path).store.mode == mode
+
+
+def test_alternates_give_reference_folders(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    Git().output("init", "-q", str(first))
+    (first / ".git" / "lfs" / "objects").mkdir(parents=True)
+    Git().output("clone", "-q", "--shared", str(first), str(second))
+    assert workspace(second).store.references == (str(first / ".git" / "lfs" / "objects"),)
+    by_variable = workspace(tmp_path / "first", GIT_ALTERNATE_OBJECT_DIRECTORIES=str(first / ".git" / "objects"))
+    assert by_variable.reference_folders() == [str(first / ".git" / "lfs" / "objects")]
