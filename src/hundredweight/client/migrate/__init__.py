@@ -1,0 +1,1 @@
+"""`git lfs migrate`: what a history holds (`info`) and how its large files become LFS objects (`convert`, `single`)."""
