@@ -92,6 +92,23 @@ class AtomicFile:
             self.abort()
             raise WriteError(final, error) from error
 
+    def commit_new(self, path: str) -> bool:
+        """Publish under `path` unless something is there: of several at once exactly one gets True. Ends the file either way."""
+        try:
+            if self.durable:
+                os.fsync(self.descriptor)
+            make_folders(os.path.dirname(path), durable=self.durable)
+            os.link(self.temp, path)
+            if self.durable:
+                fsync_folder(os.path.dirname(path) or ".")
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise WriteError(path, error) from error
+        finally:
+            self.abort()
+        return True
+
     def abort(self) -> None:
         """Forget the file. Harmless after `commit` or a second time."""
         if self._open:
@@ -127,6 +144,22 @@ def open_append(path: str, mode: int = 0o666) -> int:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return os.open(path, flags, mode)
+
+
+def make_folders(path: str, *, durable: bool = False) -> None:
+    """Make `path` and its missing parents; `durable` makes each new one survive a crash of the machine. Raises `OSError`."""
+    if not path or os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    make_folders(parent, durable=durable)
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+        return
+    if durable:
+        fsync_folder(parent or ".")
 
 
 def publish(temp: str, final: str, *, durable: bool = False) -> None:

@@ -1,0 +1,210 @@
+"""A backend in a folder: one file a value under `root`, named by its key; unfinished values in `temp`.
+
+Both folders are on one file system that has hard links (put-if-absent is `link`, the only atomic one POSIX has).
+Values are read-only files. Nothing under `root` is ever half written: a crash leaves files in `temp` alone, which
+`clean` removes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hundredweight.backend.interface import (
+    READ_CHUNK,
+    BackendFailed,
+    BackendFull,
+    KeyMissing,
+    Stat,
+    check_key,
+    check_prefix,
+)
+from hundredweight.base.files import AtomicFile, WriteError, make_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hundredweight.backend.interface import Buffer
+
+SYNC_EVERY = 256 << 20
+"""Written bytes after which a writer waits for the disk: the sync before the answer is then short, and no client times out."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class FolderBackend:
+    """Values below `root`. Makes both folders. Raises `BackendFailed` where it cannot."""
+
+    def __init__(self, root: str, temp: str) -> None:
+        self.root = root
+        self.temp = temp
+        with _mapped(f"cannot make '{root}'"):
+            make_folders(root, durable=True)
+            make_folders(temp, durable=True)
+
+    def stat(self, key: str) -> Stat | None:
+        with _mapped(f"cannot look up '{key}'"):
+            try:
+                found = os.stat(self._path(key))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return Stat(key, found.st_size, found.st_mtime)
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        path = self._path(key)
+        with _mapped(f"cannot read '{key}'"):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            except (FileNotFoundError, NotADirectoryError):
+                raise KeyMissing(key) from None
+        return _Pieces(descriptor, key, start, end)
+
+    def writer(self) -> FolderWriter:
+        return FolderWriter(self)
+
+    def put(self, key: str, data: bytes) -> bool:
+        with self.writer() as target:
+            target.write([data])
+            return target.commit(key)
+
+    def delete(self, key: str) -> bool:
+        with _mapped(f"cannot delete '{key}'"):
+            try:
+                os.unlink(self._path(key))
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+        return True
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        check_prefix(prefix)
+        with _mapped(f"cannot list '{prefix}'"):
+            yield from self._walk(os.path.join(self.root, prefix), prefix)
+
+    def local_path(self, key: str) -> str | None:
+        path = self._path(key)
+        return path if os.path.isfile(path) else None
+
+    def clean(self) -> int:
+        with _mapped(f"cannot clean '{self.temp}'"):
+            names = os.listdir(self.temp)
+            for name in names:
+                os.unlink(os.path.join(self.temp, name))
+        return len(names)
+
+    def check(self) -> None:
+        with self.writer() as probe:
+            probe.write([b"probe"])
+            probe.sync()
+
+    def _path(self, key: str) -> str:
+        return os.path.join(self.root, check_key(key))
+
+    def _walk(self, folder: str, prefix: str) -> Iterator[Stat]:
+        """In order of key: a folder's `/` sorts among the characters that names may hold, so it is part of the sort key."""
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted((e.name + "/" if e.is_dir() else e.name, e) for e in found)
+        except FileNotFoundError:
+            return
+        for name, entry in entries:
+            if name.endswith("/"):
+                yield from self._walk(entry.path, prefix + name)
+                continue
+            try:
+                stat = entry.stat()
+            except FileNotFoundError:
+                continue
+            yield Stat(prefix + name, stat.st_size, stat.st_mtime)
+
+
+class FolderWriter:
+    """See `Writer`."""
+
+    def __init__(self, backend: FolderBackend) -> None:
+        self._backend = backend
+        self._unsynced = 0
+        with _mapped("cannot start a value"):
+            self._file = AtomicFile("", temp_folder=backend.temp, mode=0o444, durable=True)
+
+    @property
+    def size(self) -> int:
+        return self._file.size
+
+    def write(self, parts: Sequence[Buffer]) -> None:
+        with _mapped("cannot write a value"):
+            for part in parts:
+                self._file.write(part)
+                self._unsynced += len(part)
+        if self._unsynced >= SYNC_EVERY:
+            self.sync()
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk."""
+        self._unsynced = 0
+        with _mapped("cannot write a value"):
+            os.fdatasync(self._file.descriptor) if hasattr(os, "fdatasync") else os.fsync(self._file.descriptor)
+
+    def commit(self, key: str) -> bool:
+        try:
+            with _mapped(f"cannot store '{key}'"):
+                return self._file.commit_new(self._backend._path(key))
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        self._file.abort()
+
+    def __enter__(self) -> FolderWriter:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.abort()
+
+
+class _Pieces:
+    """A lazy read that holds one descriptor; closed at its end, by `close`, or with the object."""
+
+    def __init__(self, descriptor: int, key: str, start: int, end: int | None) -> None:
+        self._descriptor = descriptor
+        self._key = key
+        self._offset = start
+        self._end = end
+
+    def __iter__(self) -> _Pieces:
+        return self
+
+    def __next__(self) -> bytes:
+        want = READ_CHUNK if self._end is None else min(READ_CHUNK, self._end - self._offset)
+        if want <= 0 or self._descriptor < 0:
+            self.close()
+            raise StopIteration
+        with _mapped(f"cannot read '{self._key}'"):
+            piece = os.pread(self._descriptor, want, self._offset)
+        if not piece:
+            self.close()
+            raise StopIteration
+        self._offset += len(piece)
+        return piece
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+@contextmanager
+def _mapped(what: str) -> Iterator[None]:
+    """The border: what the operating system says becomes a `BackendError`."""
+    try:
+        yield
+    except (OSError, WriteError) as error:
+        if error.errno in _FULL:
+            raise BackendFull(f"{what}: no space left") from error
+        reason = str(error) if isinstance(error, WriteError) else error.strerror or str(error)
+        raise BackendFailed(
+            f"{what}: {reason}", temporary=error.errno in (errno.EIO, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
+        ) from error

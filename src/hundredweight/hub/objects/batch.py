@@ -1,0 +1,116 @@
+"""The answer to a batch request, as a plain function of what the repository possesses.
+
+A finished upload needs no verify action: the hub answers a PUT only after it verified and recorded the object itself. The
+verify route is served for clients that call it all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hundredweight.hub.errors import Conflict
+from hundredweight.protocol.batch import (
+    BASIC,
+    DOWNLOAD,
+    HASH_ALGORITHM,
+    UPLOAD,
+    Action,
+    BatchObject,
+    BatchResponse,
+    ObjectError,
+)
+from hundredweight.protocol.pointer import EMPTY_OID
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hundredweight.base.ids import Oid
+    from hundredweight.hub.repos.service import Repository
+    from hundredweight.hub.services import Services
+    from hundredweight.hub.tokens.service import Principal
+    from hundredweight.protocol.batch import BatchRequest, Wanted
+
+TRANSFERS = (BASIC,)
+"""The adapters that the hub speaks, best first."""
+
+
+class HashUnknown(Conflict):
+    """The client hashes with something else than SHA-256."""
+
+
+class NoCommonTransfer(Conflict):
+    """Client and hub share no transfer adapter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where actions point (`url`: the repository's LFS URL as this client sees it), and who asks."""
+
+    url: str
+    repository: Repository
+    principal: Principal
+
+
+def choose_transfer(offered: tuple[str, ...]) -> str:
+    """The best adapter that both sides speak; none offered is basic. Raises `NoCommonTransfer`."""
+    for name in TRANSFERS:
+        if name in (offered or (BASIC,)):
+            return name
+    raise NoCommonTransfer("this hub speaks none of the offered transfer adapters", hint="allow 'basic' transfers")
+
+
+def check_request(request: BatchRequest) -> str:
+    """The transfer adapter to use. Raises `HashUnknown`, `NoCommonTransfer`."""
+    if request.hash_algorithm != HASH_ALGORITHM:
+        raise HashUnknown(f"unsupported hash algorithm '{request.hash_algorithm[:40]}'; this hub takes 'sha256'")
+    return choose_transfer(request.transfers)
+
+
+def answer(services: Services, request: BatchRequest, place: Place) -> BatchResponse:
+    """Blocks. Raises `HashUnknown`, `NoCommonTransfer`, `DatabaseError`, `BackendFailed`."""
+    transfer = check_request(request)
+    oids = [item.oid for item in request.objects]
+    if request.operation == UPLOAD:
+        known = services.objects.claim(place.repository, oids, place.principal)
+        answers = [_upload(services, item, known, place) for item in request.objects]
+    else:
+        known = services.objects.possessed(place.repository, oids)
+        answers = [_download(services, item, known, place) for item in request.objects]
+    return BatchResponse((*answers, *request.rejected), transfer)
+
+
+def _upload(services: Services, item: Wanted, known: Mapping[Oid, int], place: Place) -> BatchObject:
+    limit = services.settings.max_object
+    if limit and item.size > limit:
+        return _error(item, 422, f"the object has {item.size} bytes; this hub takes at most {limit}")
+    if known.get(item.oid, item.size) != item.size:
+        return _error(item, 422, f"this object has {known[item.oid]} bytes, not {item.size}")
+    if (item.size == 0) != (item.oid == EMPTY_OID):
+        return _error(item, 422, f"no object of this id has {item.size} bytes")
+    # The record says yes and the store no: only damage does that, and this upload mends it.
+    if item.oid in known and services.objects.stored(item.oid, item.size):
+        return BatchObject(item.oid, item.size)
+    return _with_action(services, UPLOAD, item, place)
+
+
+def _download(services: Services, item: Wanted, known: Mapping[Oid, int], place: Place) -> BatchObject:
+    if item.oid not in known:
+        return _error(item, 404, f"'{place.repository.name}' has no such object; push it from a clone that has it")
+    if known[item.oid] != item.size:
+        return _error(item, 422, f"this object has {known[item.oid]} bytes, not {item.size}")
+    if not services.objects.stored(item.oid, item.size):
+        return _error(item, 410, "the hub lost this object; push it again from a clone that has it")
+    return _with_action(services, DOWNLOAD, item, place)
+
+
+def _with_action(services: Services, operation: str, item: Wanted, place: Place) -> BatchObject:
+    seconds = services.settings.action_seconds
+    name, user = place.repository.name, place.principal.user
+    query = services.signer.query(operation, name, item.oid, item.size, user=user, seconds=seconds)
+    action = Action(f"{place.url}/objects/{item.oid}?{query}", expires_in=seconds)
+    return BatchObject(item.oid, item.size, {operation: action}, authenticated=True)
+
+
+def _error(item: Wanted, code: int, message: str) -> BatchObject:
+    return BatchObject(item.oid, item.size, error=ObjectError(code, message))

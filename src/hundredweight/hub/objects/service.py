@@ -1,0 +1,135 @@
+"""The rules of possession. All calls block.
+
+An object is stored once. A repository has it when it possesses it; it comes to possess it by an upload whose bytes
+were verified, or because whoever pushes may read a repository that possesses it: else knowing a hash would be enough
+to read the bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hundredweight.base.ids import Oid, RepoName
+from hundredweight.hub.database.schema import objects, possession, repositories
+from hundredweight.protocol.pointer import EMPTY_OID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sqlalchemy import Connection, Insert, Table
+
+    from hundredweight.hub.access import Access
+    from hundredweight.hub.database.engine import Database
+    from hundredweight.hub.repos.service import Repository
+    from hundredweight.hub.tokens.service import Principal
+    from hundredweight.store.objects import ObjectStore
+
+_SLICE = 500
+"""Ids in one SQL statement: SQLite bounds the parameters of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """`logical` counts an object once for each repository that possesses it, `stored` once."""
+
+    repositories: int
+    objects: int
+    logical: int
+    stored: int
+
+
+class Objects:
+    """Possession and its figures."""
+
+    def __init__(self, database: Database, store: ObjectStore, access: Access) -> None:
+        self._database = database
+        self.store = store
+        self._access = access
+
+    def possessed(self, repository: Repository, oids: Iterable[Oid]) -> dict[Oid, int]:
+        """Those of `oids` that the repository possesses, with their sizes. Everybody possesses the empty object."""
+        wanted = list(dict.fromkeys(oids))
+        with self._database.read() as connection:
+            return _possessed(connection, repository, wanted)
+
+    def claim(self, repository: Repository, oids: Iterable[Oid], principal: Principal) -> dict[Oid, int]:
+        """As `possessed`, after the repository came to possess what `principal` may read elsewhere on this hub."""
+        wanted = list(dict.fromkeys(oids))
+        with self._database.read() as connection:
+            found = _possessed(connection, repository, wanted)
+            readable = self._readable(connection, [oid for oid in wanted if oid not in found], principal)
+        if readable:
+            with self._database.write() as connection:
+                for oid in readable:
+                    _possess(connection, repository, oid, principal.user)
+        return found | readable
+
+    def record(self, repository: Repository, oid: Oid, size: int, user: str) -> None:
+        """The store has the object, verified, and the repository brought it."""
+        row = {"oid": oid, "size": size, "created_at": time.time()}
+        with self._database.write() as connection:
+            connection.execute(_insert_new(connection, objects).values(row))
+            _possess(connection, repository, oid, user)
+
+    def stored(self, oid: Oid, size: int) -> bool:
+        """Whether the bytes are here, in full length."""
+        return oid == EMPTY_OID or self.store.size(oid) == size
+
+    def stats(self) -> Stats:
+        with self._database.read() as connection:
+            joined = possession.join(objects, possession.c.oid == objects.c.oid)
+            logical = connection.execute(select(func.coalesce(func.sum(objects.c.size), 0)).select_from(joined))
+            stored = connection.execute(
+                select(func.count(), func.coalesce(func.sum(objects.c.size), 0)).select_from(objects)
+            )
+            count = connection.execute(select(func.count()).select_from(repositories)).scalar_one()
+            number, size = stored.one()
+            return Stats(count, number, int(logical.scalar_one()), int(size))
+
+    def _readable(self, connection: Connection, oids: Sequence[Oid], principal: Principal) -> dict[Oid, int]:
+        found: dict[Oid, int] = {}
+        for part in _slices(oids):
+            query = (
+                select(objects.c.oid, objects.c.size, repositories.c.name, repositories.c.public)
+                .join(possession, possession.c.oid == objects.c.oid)
+                .join(repositories, repositories.c.id == possession.c.repository_id)
+                .where(objects.c.oid.in_(part))
+            )
+            for row in connection.execute(query):
+                if row.oid not in found and self._access.may_read(principal, RepoName(row.name), public=row.public):
+                    found[Oid(row.oid)] = row.size
+        return found
+
+
+def _possessed(connection: Connection, repository: Repository, oids: Sequence[Oid]) -> dict[Oid, int]:
+    found: dict[Oid, int] = {EMPTY_OID: 0} if EMPTY_OID in oids else {}
+    for part in _slices(oids):
+        query = (
+            select(objects.c.oid, objects.c.size)
+            .join(possession, possession.c.oid == objects.c.oid)
+            .where(possession.c.repository_id == repository.id, objects.c.oid.in_(part))
+        )
+        found.update((Oid(row.oid), row.size) for row in connection.execute(query))
+    return found
+
+
+def _possess(connection: Connection, repository: Repository, oid: Oid, user: str) -> None:
+    row = {"repository_id": repository.id, "oid": oid, "created_at": time.time(), "created_by": user}
+    connection.execute(_insert_new(connection, possession).values(row))
+
+
+def _insert_new(connection: Connection, table: Table) -> Insert:
+    """INSERT ... ON CONFLICT DO NOTHING, which both databases spell alike and SQLAlchemy keeps apart."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def _slices(oids: Sequence[Oid]) -> Iterator[Sequence[Oid]]:
+    for start in range(0, len(oids), _SLICE):
+        yield oids[start : start + _SLICE]

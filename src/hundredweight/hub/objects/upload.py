@@ -1,0 +1,112 @@
+"""One object coming in over HTTP: receive, hash and write overlap; memory is bounded by one budget for all uploads together.
+
+While one batch of chunks is hashed and written, by two threads at once, the next is received. When the disk is slow
+nothing is received, and TCP slows the client. The fewer uploads run, the larger the batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from hundredweight.hub.context import in_thread
+from hundredweight.hub.errors import Refusal, Unprocessable
+from hundredweight.store.objects import ObjectMismatch
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from hundredweight.base.ids import Oid
+    from hundredweight.hub.repos.service import Repository
+    from hundredweight.hub.services import Services
+    from hundredweight.store.objects import ObjectWriter
+
+BUDGET = 64 << 20
+"""Bytes that all uploads together may hold in received batches."""
+SMALLEST, LARGEST = 128 << 10, 4 << 20
+HELD = 3
+"""Batches of one upload at a time: one being received, one being stored, and slack for the last chunk."""
+
+
+class LengthRequired(Refusal):
+    """The request tells no length (411)."""
+
+    status = 411
+
+
+class Uploads:
+    """How many uploads run; gives each the size of its batches."""
+
+    def __init__(self) -> None:
+        self.running = 0
+
+    @property
+    def batch_size(self) -> int:
+        return max(SMALLEST, min(LARGEST, BUDGET // (HELD * max(self.running, 1))))
+
+
+async def receive_object(
+    request: Request, services: Services, repository: Repository, oid: Oid, announced: int, user: str
+) -> None:
+    """Take the request's body in as `oid`, and let the repository possess it.
+
+    `announced` is the size that a batch request named, or -1. Raises `ObjectMismatch`, `BackendFull`,
+    `ClientDisconnect`; then nothing is stored, and the same request may be sent again.
+    """
+    size = _size(request, announced, services.settings.max_object)
+    try:
+        with await in_thread(services.store.writer, oid, size) as target:
+            await _receive(request, services, target)
+            await in_thread(target.finish)
+    except ObjectMismatch:
+        services.metrics.refused.inc()
+        raise
+    await in_thread(services.objects.record, repository, oid, size, user)
+    services.metrics.bytes.labels("in").inc(size)
+    request.state.received = size
+
+
+async def _receive(request: Request, services: Services, target: ObjectWriter) -> None:
+    uploads = services.uploads
+    uploads.running += 1
+    storing: asyncio.Future[tuple[None, None]] | None = None
+    parts: list[bytes] = []
+    held = 0
+    try:
+        async for chunk in request.stream():
+            parts.append(chunk)
+            held += len(chunk)
+            if held >= uploads.batch_size:
+                if storing is not None:
+                    await storing
+                storing = _store(target, parts)
+                parts, held = [], 0
+        if storing is not None:
+            await storing
+        storing = _store(target, parts)
+        await storing
+    finally:
+        uploads.running -= 1
+        if storing is not None and not storing.done():
+            # Threads still use the file; it must not be closed under them.
+            await asyncio.wait([storing])
+
+
+def _store(target: ObjectWriter, parts: list[bytes]) -> asyncio.Future[tuple[None, None]]:
+    return asyncio.gather(in_thread(target.hash, parts), in_thread(target.write, parts))
+
+
+def _size(request: Request, announced: int, limit: int) -> int:
+    """The object's size, from the signed URL or the request's length, which must agree."""
+    header = request.headers.get("content-length", "")
+    if header and not (header.isascii() and header.isdigit() and len(header) < 20):
+        raise Unprocessable("invalid content length")
+    length = int(header) if header else -1
+    if announced < 0 and length < 0:
+        raise LengthRequired("the request tells no length", hint="send a Content-Length header")
+    if announced >= 0 and length >= 0 and announced != length:
+        raise Unprocessable(f"the request has {length} bytes for an object of {announced}")
+    size = max(announced, length)
+    if limit and size > limit:
+        raise Unprocessable(f"the object has {size} bytes; this hub takes at most {limit}")
+    return size

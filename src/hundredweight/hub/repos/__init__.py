@@ -1,0 +1,1 @@
+"""Repositories: names, their git folders, who may open them."""

@@ -1,0 +1,164 @@
+"""The rules of repositories: one row and one bare git repository each. All calls block.
+
+The row is the truth: a folder without a row is left over from a crash and never served; a row whose folder is missing
+gets an empty one when it is next opened. Objects belong to no repository: deleting one ends its possession, the bytes
+stay until garbage collection.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select
+
+from hundredweight.base.files import make_folders, temp_path
+from hundredweight.base.ids import RepoName
+from hundredweight.hub.database.schema import repositories
+from hundredweight.hub.errors import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+    from hundredweight.git.run import Git
+    from hundredweight.hub.database.engine import Database
+
+GIT_CONFIG = (
+    ("http.receivepack", "true"),
+    ("uploadpack.allowFilter", "true"),
+    ("uploadpack.allowAnySHA1InWant", "true"),
+    ("receive.fsckObjects", "true"),
+    ("receive.advertisePushOptions", "true"),
+    ("transfer.advertiseSID", "false"),
+    ("core.logAllRefUpdates", "true"),
+    ("gc.auto", "0"),
+)
+"""Pushes are checked by git itself; loose objects are packed by maintenance, never in the middle of a push."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One repository. `path` is its bare git folder."""
+
+    id: int
+    name: RepoName
+    path: str
+    public: bool
+    created_at: float
+    created_by: str
+
+
+class RepositoryExists(Conflict):
+    """A repository of that name, or one that differs in case only, exists."""
+
+    def __init__(self, name: str, existing: str) -> None:
+        known = f"as '{existing}'" if existing != name else "already"
+        super().__init__(
+            f"repository '{name}' exists {known}", hint="choose another name, or delete that repository first"
+        )
+
+
+class RepositoryMissing(NotFound):
+    """No such repository, or not for who asks."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"repository '{name}' was not found", hint="check the URL, and that the token may read it")
+
+
+class Repositories:
+    """Create, find, list, delete."""
+
+    def __init__(self, database: Database, folder: str, temp: str, git: Git) -> None:
+        """`folder` holds OWNER/NAME.git, `temp` is beside it on the same file system; `git` has the hub's own environment."""
+        self._database = database
+        self._folder = folder
+        self._temp = temp
+        self._git = git
+
+    def create(self, name: RepoName, *, public: bool = False, created_by: str = "") -> Repository:
+        """Raises `RepositoryExists`, `GitError`, `DatabaseError`."""
+        row = {
+            "name": name,
+            "key": name.casefold(),
+            "public": public,
+            "created_at": time.time(),
+            "created_by": created_by,
+        }
+        with self._database.write() as connection:
+            existing = connection.execute(select(repositories.c.name).where(repositories.c.key == row["key"])).scalar()
+            if existing is not None:
+                raise RepositoryExists(name, existing)
+            connection.execute(insert(repositories).values(row))
+            self._make_folder(name)
+            found = connection.execute(select(repositories).where(repositories.c.key == row["key"])).one()
+        return self._repository(found)
+
+    def find(self, name: RepoName) -> Repository | None:
+        """The repository of that name, in any case. Its folder exists."""
+        with self._database.read() as connection:
+            row = connection.execute(select(repositories).where(repositories.c.key == name.casefold())).one_or_none()
+        if row is None:
+            return None
+        repository = self._repository(row)
+        if not os.path.isdir(repository.path):
+            self._make_folder(repository.name)
+        return repository
+
+    def get(self, name: RepoName) -> Repository:
+        """Raises `RepositoryMissing`."""
+        repository = self.find(name)
+        if repository is None:
+            raise RepositoryMissing(name)
+        return repository
+
+    def find_or_create(self, name: RepoName, *, created_by: str) -> Repository:
+        """For a first push: of several at once, one makes it and all get it."""
+        try:
+            return self.find(name) or self.create(name, created_by=created_by)
+        except RepositoryExists:
+            return self.get(name)
+
+    def list(self, owner: str = "") -> list[Repository]:
+        """All, or those of one owner, by name."""
+        query = select(repositories).order_by(repositories.c.key)
+        if owner:
+            query = query.where(repositories.c.key.startswith(owner.casefold() + "/", autoescape=True))
+        with self._database.read() as connection:
+            return [self._repository(row) for row in connection.execute(query)]
+
+    def delete(self, name: RepoName) -> None:
+        """Forget the repository, its git data, its locks and what it possesses. Raises `RepositoryMissing`."""
+        repository = self.get(name)
+        with self._database.write() as connection:
+            connection.execute(delete(repositories).where(repositories.c.id == repository.id))
+        aside = temp_path(self._temp, "deleted")
+        try:
+            os.rename(repository.path, aside)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(aside, ignore_errors=True)  # what is left goes at the next start
+
+    def _repository(self, row: Row[tuple[object, ...]]) -> Repository:
+        name = RepoName.parse(row.name)
+        return Repository(row.id, name, self._path(name), row.public, row.created_at, row.created_by)
+
+    def _path(self, name: RepoName) -> str:
+        return os.path.join(self._folder, name.owner, name.name + ".git")
+
+    def _make_folder(self, name: RepoName) -> None:
+        """A bare repository, whole under its name or not at all.
+
+        A folder without a row is set aside, never shown to the new owner.
+        """
+        path = self._path(name)
+        temp = temp_path(self._temp, "repository")
+        make_folders(os.path.dirname(path), durable=True)
+        self._git.output("init", "--quiet", "--bare", "--template=", "--initial-branch=main", temp)
+        for key, value in GIT_CONFIG:
+            self._git.output("-C", temp, "config", key, value)
+        if os.path.isdir(path):
+            os.rename(path, f"{path}.stray-{int(time.time())}")
+        os.rename(temp, path)

@@ -1,0 +1,95 @@
+"""Everything a hub consists of, opened together: what the HTTP side and the commands on a data folder both use."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hundredweight.backend.folder import FolderBackend
+from hundredweight.base.files import make_folders, write_file
+from hundredweight.git.run import Git
+from hundredweight.hub.access import Access
+from hundredweight.hub.database.engine import Database
+from hundredweight.hub.metrics import Metrics
+from hundredweight.hub.objects.service import Objects
+from hundredweight.hub.objects.signing import Signer
+from hundredweight.hub.objects.upload import Uploads
+from hundredweight.hub.repos.service import Repositories
+from hundredweight.hub.tokens.service import Tokens
+from hundredweight.store.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from hundredweight.hub.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """One open hub. `git` runs with the hub's own environment: no configuration of the user or the system."""
+
+    settings: Settings
+    database: Database
+    git: Git
+    store: ObjectStore
+    repositories: Repositories
+    tokens: Tokens
+    access: Access
+    objects: Objects
+    signer: Signer
+    metrics: Metrics
+    uploads: Uploads
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def open_services(settings: Settings) -> Services:
+    """Open the data folder; makes what is missing, and brings its tables up to date. Several processes may have it open.
+
+    Raises `DatabaseError`, `DatabaseTooNew`, `BackendFailed`, `WriteError`.
+    """
+    make_folders(settings.inside(), durable=True)
+    make_folders(settings.temp_folder)
+    database = Database(settings.database_url)
+    database.migrate()
+    git = hub_git(settings)
+    repositories = Repositories(database, settings.repositories_folder, settings.temp_folder, git)
+    access = Access(repositories, anonymous_read=settings.anonymous_read)
+    store = ObjectStore(FolderBackend(settings.objects_folder, settings.temp_folder))
+    return Services(
+        settings=settings,
+        database=database,
+        git=git,
+        store=store,
+        repositories=repositories,
+        tokens=Tokens(database),
+        access=access,
+        objects=Objects(database, store, access),
+        signer=Signer(_signing_key(settings)),
+        metrics=Metrics(),
+        uploads=Uploads(),
+    )
+
+
+def hub_git(settings: Settings) -> Git:
+    """git that sees nothing of its user's configuration, whose hooks or credentials have no business here."""
+    return (
+        Git()
+        .at("")
+        .with_env(
+            GIT_CONFIG_NOSYSTEM="1",
+            GIT_CONFIG_GLOBAL=os.devnull,
+            GIT_TERMINAL_PROMPT="0",
+            HOME=settings.inside(),
+            LC_ALL="C",
+        )
+    )
+
+
+def _signing_key(settings: Settings) -> bytes:
+    """Made on first use. Losing it only ends the action URLs that were handed out."""
+    path = settings.inside("signing-key")
+    if not os.path.exists(path):
+        write_file(path, os.urandom(32).hex().encode() + b"\n", mode=0o600, durable=True)
+    with open(path, "rb") as file:
+        return bytes.fromhex(file.read().decode().strip())

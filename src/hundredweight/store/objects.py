@@ -1,0 +1,116 @@
+"""The hub's objects: whole, verified, under `objects/aa/bb/OID` of a backend (git-lfs's own layout in a folder).
+
+An object shows under its name only after its length and its SHA-256 were found right, and stays as it is from then on. Which
+repository possesses it is the hub's record, not known here. All calls block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from hundredweight.base.errors import DamageError
+from hundredweight.base.ids import Oid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hundredweight.backend.interface import Backend, Buffer
+
+__all__ = ["ObjectMismatch", "ObjectStore", "ObjectWriter"]
+
+
+class ObjectMismatch(DamageError):
+    """Bytes that came for an object are not that object. Nothing was stored."""
+
+    status = 422
+    hint = "send the object again; 'git lfs fsck' tells whether the local copy is damaged"
+
+    def __init__(self, oid: Oid, reason: str) -> None:
+        super().__init__(f"object '{oid}' was refused: {reason}")
+        self.oid = oid
+        self.reason = reason
+
+
+class ObjectStore:
+    """Verified objects on `backend`. Thread-safe."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    @staticmethod
+    def key(oid: Oid) -> str:
+        return f"{oid[:2]}/{oid[2:4]}/{oid}"
+
+    def size(self, oid: Oid) -> int:
+        """Bytes of the stored object, -1 when it is not here."""
+        found = self.backend.stat(self.key(oid))
+        return -1 if found is None else found.size
+
+    def writer(self, oid: Oid, size: int) -> ObjectWriter:
+        """Takes in an object of that id and size."""
+        return ObjectWriter(self, oid, size)
+
+    def read(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """See `Backend.read`. Not verified: what is stored was verified when it came."""
+        return self.backend.read(self.key(oid), start, end)
+
+    def local_path(self, oid: Oid) -> str | None:
+        """The object as a file, where the backend has files."""
+        return self.backend.local_path(self.key(oid))
+
+    def ids(self) -> Iterator[tuple[Oid, int]]:
+        """Every stored object with its size, in order of id."""
+        for stat in self.backend.list():
+            name = stat.key.rpartition("/")[2]
+            if len(name) == 64 and stat.key == self.key(Oid(name)):
+                yield Oid(name), stat.size
+
+
+class ObjectWriter:
+    """One object coming in. `write` and `hash` take the same bytes, each in order; they may run in two threads at
+    once, since both
+    leave the interpreter's lock. `finish` then checks and publishes. As a context: leaving it unfinished forgets everything."""
+
+    def __init__(self, store: ObjectStore, oid: Oid, size: int) -> None:
+        """Raises `BackendFull`, `BackendFailed`."""
+        self.oid = oid
+        self.size = size
+        self._store = store
+        self._hash = hashlib.sha256()
+        self._target = store.backend.writer()
+
+    def write(self, parts: Sequence[Buffer]) -> None:
+        """Raises `ObjectMismatch` as soon as there are too many bytes; `BackendFull`, `BackendFailed`."""
+        if self._target.size + sum(len(part) for part in parts) > self.size:
+            raise ObjectMismatch(self.oid, f"more than {self.size} bytes came")
+        self._target.write(parts)
+
+    def hash(self, parts: Sequence[Buffer]) -> None:
+        for part in parts:
+            self._hash.update(part)
+
+    def finish(self) -> bool:
+        """Publish; False when the store had the object already. Raises `ObjectMismatch`, `BackendFull`, `BackendFailed`."""
+        if self._target.size != self.size:
+            raise ObjectMismatch(self.oid, f"{self._target.size} bytes came where {self.size} were announced")
+        if self._hash.hexdigest() != self.oid:
+            raise ObjectMismatch(self.oid, f"the bytes that came have the SHA-256 '{self._hash.hexdigest()}'")
+        key = self._store.key(self.oid)
+        known = self._store.size(self.oid)
+        if known == self.size:
+            self._target.abort()
+            return False
+        if known >= 0:
+            # A file of another length under this name is damage (a disk, a hand); these bytes are verified.
+            self._store.backend.delete(key)
+        return self._target.commit(key)
+
+    def abort(self) -> None:
+        self._target.abort()
+
+    def __enter__(self) -> ObjectWriter:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.abort()
