@@ -21,6 +21,8 @@ class CwtError(Exception):
 
     exit_code: int = EXIT_FAILURE
     hint: str = ""
+    git_lfs_text: str = ""
+    """What git-lfs says about it, where scripts rely on its words and they differ from the message."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

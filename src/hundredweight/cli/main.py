@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from hundredweight.base.errors import CwtError, UsageError
+from hundredweight.base.errors import EXIT_NOT_A_REPOSITORY, CwtError, UsageError
 from hundredweight.cli.env import read_environment, start_trace
 
 TYPE_CHECKING = False
@@ -100,7 +100,10 @@ def _version(_environment: Environment) -> int:
 
 def report(program: str, error: CwtError) -> int:
     """Say what failed and what mends it, on stderr; gives the exit code."""
-    del program
+    if program == "lfs" and error.exit_code == EXIT_NOT_A_REPOSITORY:
+        # Scripts look for git-lfs's own words about the place it was started in, and on stdout.
+        sys.stdout.write((error.git_lfs_text or error.message) + "\n")
+        return error.exit_code
     sys.stderr.write(f"error: {error.message}\n")
     if error.hint:
         sys.stderr.write(f"hint: {error.hint}\n")

@@ -66,7 +66,9 @@ def discover(git: Git) -> Repository:
         said = result.err.decode("utf-8", "replace").strip()
         if "dubious ownership" in said:
             raise NotARepository(said.splitlines()[0].removeprefix("fatal: "), hint=said.splitlines()[-1].strip())
-        raise NotARepository("not in a git repository")
+        error = NotARepository("not in a git repository")
+        error.git_lfs_text = "Not in a Git repository."
+        raise error
     git_dir, common_dir, object_format, inside, prefix = lines[:5]
     work_tree = lines[5] if inside == "true" and len(lines) > 6 else ""
     return Repository(git, git_dir, common_dir, work_tree, prefix if work_tree else "", object_format)
