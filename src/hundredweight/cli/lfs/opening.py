@@ -1,0 +1,42 @@
+"""How commands open the clone they are run in, with the words that git-lfs has for what can be wrong with it."""
+
+from __future__ import annotations
+
+import sys
+
+from hundredweight.base.errors import EXIT_NOT_A_REPOSITORY, CwtError
+from hundredweight.client.repository_format import ensure
+from hundredweight.client.workspace import open_workspace
+from hundredweight.git.run import Git
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hundredweight.cli.env import Environment
+    from hundredweight.client.workspace import Workspace
+
+
+class NoWorkTree(CwtError):
+    """The command works on files, and the repository is bare."""
+
+    exit_code = EXIT_NOT_A_REPOSITORY
+
+    def __init__(self) -> None:
+        super().__init__("This operation must be run in a work tree.")
+
+
+def open_clone(environment: Environment, *, work_tree: bool = False) -> Workspace:
+    """The clone around the current folder, its format checked. Raises `NotARepository`, `UnknownFormat`, and where a
+    `work_tree` is needed `NoWorkTree`; `main.report` prints them as git-lfs does."""
+    workspace = open_workspace(Git(), environment.variables)
+    if work_tree and workspace.repository.bare:
+        raise NoWorkTree
+    ensure(workspace)
+    return workspace
+
+
+def warn_of_unsafe_keys(workspace: Workspace) -> None:
+    """On stderr: keys of `.lfsconfig` that were ignored, since nobody's commit may run programs here."""
+    if workspace.unsafe_keys:
+        sys.stderr.write("warning: These unsafe '.lfsconfig' keys were ignored:\n\n")
+        for key in workspace.unsafe_keys:
+            sys.stderr.write(f"  {key}\n")
