@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def open_sink(target: str, stderr: TextIO) -> Callable[[str], None]:
-    """A thread-safe writer of single lines."""
-    descriptor = open_append(target) if target.startswith("/") else -1
+    """A thread-safe writer of single lines. As for git, 3 to 9 are open descriptors."""
+    inherited = len(target) == 1 and target in "3456789"
+    descriptor = open_append(target) if target.startswith("/") else int(target) if inherited else -1
     lock = threading.Lock()
 
     def sink(text: str) -> None:
@@ -28,7 +29,8 @@ def open_sink(target: str, stderr: TextIO) -> Callable[[str], None]:
                 stderr.write(line)
                 stderr.flush()
             else:
-                os.lseek(descriptor, 0, os.SEEK_END)
+                if not inherited:
+                    os.lseek(descriptor, 0, os.SEEK_END)
                 os.write(descriptor, line.encode("utf-8", "surrogateescape"))
 
     return sink

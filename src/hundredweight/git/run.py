@@ -106,6 +106,8 @@ class Git:
         """A running git; `options` as for `subprocess.Popen`. The caller ends it (use it as a context)."""
         import subprocess  # noqa: PLC0415 - 9 ms that filters and hooks do not pay
 
+        # Descriptors that were handed to us are git's too (GIT_TRACE=3 names one); our own are never inheritable.
+        options.setdefault("close_fds", False)
         if enabled():
             trace("exec: " + " ".join(self.argv(args)))
         try:
@@ -197,5 +199,5 @@ def _drain(out: int, err: int) -> tuple[bytes, bytes]:
 def _run_subprocess(argv: list[str], env: dict[str, str], stdin: bytes | None) -> Result:
     import subprocess  # noqa: PLC0415 - 9 ms that filters and hooks do not pay
 
-    done = subprocess.run(argv, env=env, input=stdin or b"", capture_output=True, check=False)
+    done = subprocess.run(argv, env=env, input=stdin or b"", capture_output=True, check=False, close_fds=False)
     return Result(done.returncode, done.stdout, done.stderr)
