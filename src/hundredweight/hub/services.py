@@ -48,14 +48,13 @@ def open_services(settings: Settings) -> Services:
 
     Raises `DatabaseError`, `DatabaseTooNew`, `BackendFailed`, `WriteError`.
     """
-    make_folders(settings.inside(), durable=True)
-    make_folders(settings.temp_folder)
+    make_data_folder(settings)
     database = Database(settings.database_url)
     database.migrate()
     git = hub_git(settings)
-    repositories = Repositories(database, settings.repositories_folder, settings.temp_folder, git)
+    repositories = Repositories(database, settings.repositories_folder, settings.moves_folder, git)
     access = Access(repositories, anonymous_read=settings.anonymous_read)
-    store = ObjectStore(FolderBackend(settings.objects_folder, settings.temp_folder))
+    store = ObjectStore(FolderBackend(settings.objects_folder, settings.uploads_folder))
     return Services(
         settings=settings,
         database=database,
@@ -69,6 +68,13 @@ def open_services(settings: Settings) -> Services:
         metrics=Metrics(),
         uploads=Uploads(),
     )
+
+
+def make_data_folder(settings: Settings) -> None:
+    """Only the hub's own user may look inside: repositories and objects are private unless the hub says otherwise."""
+    if not os.path.isdir(settings.inside()):
+        make_folders(settings.inside(), durable=True)
+        os.chmod(settings.inside(), 0o700)
 
 
 def hub_git(settings: Settings) -> Git:

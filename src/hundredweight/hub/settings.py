@@ -81,9 +81,14 @@ class Settings:
         return self.inside("repositories")
 
     @property
-    def temp_folder(self) -> str:
-        """Unfinished uploads and repositories on their way in or out; emptied at start."""
-        return self.inside("tmp")
+    def uploads_folder(self) -> str:
+        """Unfinished uploads; emptied at start."""
+        return self.inside("tmp", "uploads")
+
+    @property
+    def moves_folder(self) -> str:
+        """Repositories on their way in or out; emptied at start."""
+        return self.inside("tmp", "repositories")
 
     def inside(self, *names: str) -> str:
         return os.path.join(os.path.abspath(self.data), *names)

@@ -56,6 +56,7 @@ tokens = Table(
     Column("created_at", Float, nullable=False),
     Column("last_used_at", Float),
     Column("revoked_at", Float),
+    Column("expires_at", Float),
     sqlite_autoincrement=True,
 )
 

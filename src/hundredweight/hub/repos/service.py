@@ -77,6 +77,15 @@ class Repositories:
         self._folder = folder
         self._temp = temp
         self._git = git
+        make_folders(folder, durable=True)
+        make_folders(temp, durable=True)
+
+    def clean(self) -> int:
+        """Remove what dead processes left on its way in or out. Only the hub's own process may call it, at start."""
+        names = os.listdir(self._temp)
+        for name in names:
+            shutil.rmtree(os.path.join(self._temp, name))
+        return len(names)
 
     def create(self, name: RepoName, *, public: bool = False, created_by: str = "") -> Repository:
         """Raises `RepositoryExists`, `GitError`, `DatabaseError`."""

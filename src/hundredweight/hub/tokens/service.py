@@ -65,6 +65,7 @@ class Token:
     created_at: float
     last_used_at: float | None
     revoked_at: float | None
+    expires_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +103,23 @@ class Tokens:
         self._noted: dict[int, float] = {}
         self._lock = threading.Lock()
 
-    def create(self, user: str, scope: Scope, *, name: str = "", bound: str = "") -> tuple[Token, str]:
-        """A new token and its secret, which is shown this once. Raises `BadToken`."""
+    def create(
+        self,
+        user: str,
+        scope: Scope,
+        *,
+        name: str = "",
+        bound: str = "",
+        expires_at: float | None = None,
+        text: str = "",
+    ) -> tuple[Token, str]:
+        """A new token and its secret, which is shown this once; `text` is a secret made before. Raises `BadToken`."""
         for what, value in (("user", user), ("name", name)):
             if len(value) > MAX_NAME or not value.isprintable() or ":" in value or (what == "user" and not value):
                 raise BadToken(f"invalid token {what} '{value[:80]}'")
         if name.isdigit():
             raise BadToken(f"invalid token name '{name}'", hint="a number would be taken for a token's id")
-        text = secret.make()
+        text = text or secret.make()
         digest = secret.digest(text)
         row = {
             "user": user,
@@ -119,6 +129,7 @@ class Tokens:
             "lookup": digest[:16],
             "digest": digest,
             "created_at": time.time(),
+            "expires_at": expires_at,
         }
         with self._database.write() as connection:
             connection.execute(insert(tokens).values(row))
@@ -156,6 +167,8 @@ class Tokens:
             raise AuthenticationRequired("the token is unknown")
         if row.revoked_at is not None:
             raise AuthenticationRequired("the token was revoked")
+        if row.expires_at is not None and row.expires_at < time.time():
+            raise AuthenticationRequired("the token has expired")
         self._note_use(row.id)
         return Principal(row.user, row.name, Scope(row.scope), row.bound)
 
@@ -196,5 +209,13 @@ def token_of(authorization: str) -> str:
 
 def _token(row: Row[tuple[object, ...]]) -> Token:
     return Token(
-        row.id, row.user, row.name, Scope(row.scope), row.bound, row.created_at, row.last_used_at, row.revoked_at
+        row.id,
+        row.user,
+        row.name,
+        Scope(row.scope),
+        row.bound,
+        row.created_at,
+        row.last_used_at,
+        row.revoked_at,
+        row.expires_at,
     )

@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("last_used_at", sa.Float()),
         sa.Column("revoked_at", sa.Float()),
+        sa.Column("expires_at", sa.Float()),
         sa.UniqueConstraint("lookup", name="uq_tokens_lookup"),
         sqlite_autoincrement=True,
     )

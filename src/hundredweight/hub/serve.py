@@ -1,0 +1,162 @@
+"""The process: lock, data folder, first token, socket, HTTP server, signals.
+
+granian runs inside this process (its embedded worker on our event loop): one process to watch and to signal, and one
+that owns the lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from hundredweight.base.errors import LocalError
+from hundredweight.base.files import write_file
+from hundredweight.hub.app import create_app
+from hundredweight.hub.lockfile import DataLock
+from hundredweight.hub.logs import Log, ServerLog
+from hundredweight.hub.services import Services, make_data_folder, open_services
+from hundredweight.hub.tokens import secret
+from hundredweight.hub.tokens.service import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from starlette.applications import Starlette
+
+    from hundredweight.hub.settings import Settings
+
+BACKLOG = 1024
+ADMIN_TOKEN = "admin-token"
+
+
+class CannotListen(LocalError):
+    """The address is taken, not this machine's, or not allowed."""
+
+    hint = "choose another --host or --port; port 0 takes a free one"
+
+
+def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Run a hub until SIGTERM or SIGINT, then let running requests finish and return.
+
+    `announce` gets the lines for stdout: the admin token on the first start, then `listening on URL` once the hub answers. Raises
+    `HubRunning`, `CannotListen`, and what `open_services` raises.
+    """
+    log = Log(settings.log_format)
+    with opened(settings, log) as services, _listen(settings.host, settings.port) as listener:
+        token = ensure_admin_token(services)
+        if token:
+            announce(f"admin token: {token}")
+        app = create_app(settings, services=services, log=log)
+        asyncio.run(_run(app, listener, settings, log, announce))
+        log.event("stopped")
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, log: Log) -> Iterator[Services]:
+    """The services of a data folder that nobody else serves, with what dead uploads left behind removed."""
+    make_data_folder(settings)
+    lock = DataLock(settings.inside("lock"))
+    try:
+        services = open_services(settings)
+        removed = services.store.backend.clean() + services.repositories.clean()
+        if removed:
+            log.event("removed what unfinished requests left", files=removed)
+        try:
+            yield services
+        finally:
+            services.close()
+    finally:
+        lock.release()
+
+
+def ensure_admin_token(services: Services) -> str:
+    """On a hub without any token: make one for everything, keep it in the data folder, give it. Else empty.
+
+    The file comes first: a crash in between leaves a file that the next start replaces, never a token that nobody knows.
+    """
+    if services.tokens.list():
+        return ""
+    text = secret.make()
+    write_file(services.settings.inside(ADMIN_TOKEN), text.encode() + b"\n", mode=0o600, durable=True)
+    services.tokens.create("admin", Scope.ADMIN, text=text)
+    return text
+
+
+@contextlib.contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening socket.
+
+    Bound here and not by the server: the port is known before the first request, and no two hubs share one.
+    """
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, proto)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on '{host}': {error.strerror or error}") from error
+    with listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise CannotListen(f"cannot listen on '{host}' port {port}: {error.strerror or error}") from error
+        yield listener
+
+
+def url_of(listener: socket.socket, host: str) -> str:
+    port = listener.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Granian(Server):
+    """granian's embedded server on a socket that is bound already."""
+
+    def __init__(self, app: Starlette, listener: socket.socket, grace: int) -> None:
+        super().__init__(
+            app,
+            interface=Interfaces.ASGINL,
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=BACKLOG,
+            runtime_threads=min(4, os.cpu_count() or 1),
+            runtime_blocking_threads=16,
+            log_enabled=False,
+        )
+        self.workers_kill_timeout = grace or None
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        # granian closes the descriptor itself when it stops to accept.
+        self._shd = SocketHolder(self._listener.detach(), False, BACKLOG)  # type: ignore[call-arg, assignment]
+
+
+async def _run(
+    app: Starlette, listener: socket.socket, settings: Settings, log: Log, announce: Callable[[str], None]
+) -> None:
+    for name in ("granian", "_granian"):
+        logging.getLogger(name).addHandler(ServerLog(log))
+    server = _Granian(app, listener, settings.grace_seconds)
+    loop = asyncio.get_running_loop()
+    url = url_of(listener, settings.host)
+
+    def stop() -> None:
+        log.event("stopping", grace=settings.grace_seconds)
+        server.stop()  # type: ignore[no-untyped-call]
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    log.event("listening", url=url, data=settings.inside())
+    announce(f"listening on {url}")
+    try:
+        await server.serve()
+    except TimeoutError:
+        log.event("requests were still running when the grace period ended")
