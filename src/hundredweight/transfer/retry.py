@@ -25,7 +25,7 @@ class RetryPolicy:
 
     def next_try(self, error: Exception, failures: int, now: float) -> float | None:
         """The moment of the next try after `failures` (at least 1) in a row, the last with `error`; None is never."""
-        if not isinstance(error, RemoteError) or not error.temporary or failures > self._limit(error):
+        if not isinstance(error, RemoteError) or failures > self._limit(error):
             return None
         after = retry_after(error)
         return max(after, now) if after is not None else now + self.delay(failures)
@@ -35,6 +35,11 @@ class RetryPolicy:
         return min(self.max_delay, BASE_DELAY * 2.0 ** min(failures - 1, 60))
 
     def _limit(self, error: RemoteError) -> int:
+        if isinstance(error, HttpError) and error.status == 403:
+            # Storage answers 403 to a signed URL that ran out before its time; a fresh one is worth one request.
+            return 1
+        if not error.temporary:
+            return 0
         cause = error.cause if isinstance(error, BatchFailed) else error
         unreachable = isinstance(cause, ConnectionFailed) and not cause.established
         broken_api = isinstance(error, BatchFailed) and error.status == 500

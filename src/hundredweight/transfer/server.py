@@ -133,7 +133,7 @@ class LfsServer:
             return self.session.send(request, url)
         except ConnectionFailed as error:
             if endpoint.ssh_user_and_host:
-                error.hint = f"the URL was guessed from the SSH remote; set the server's with 'git config lfs.url URL' ({error.hint})"
+                error.hint = "the URL was guessed from the SSH remote; set the server's with 'git config lfs.url URL'"
             raise
 
 

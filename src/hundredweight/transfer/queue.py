@@ -1,0 +1,452 @@
+"""Many objects to or from one server: asked for in batches, moved by several workers at once, tried again when it may help.
+
+A batch call goes out as soon as a batch is full, the producer closes the queue, or it pauses while workers are idle. Until a
+first transfer was let in, only one worker runs: a user is asked for a password once. Each worker moves one object at a time and
+holds a few buffers, so memory does not depend on sizes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hundredweight.base.errors import CwtError, RemoteError
+from hundredweight.base.trace import notice, trace
+from hundredweight.protocol.batch import UPLOAD, Wanted
+from hundredweight.transfer.basic import BasicAdapter, Job, ObjectMissing
+from hundredweight.transfer.http import HttpError
+from hundredweight.transfer.retry import RetryPolicy, retry_after
+from hundredweight.transfer.server import BatchFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hundredweight.base.ids import Oid
+    from hundredweight.base.progress import Meter
+    from hundredweight.git.config import Config
+    from hundredweight.protocol.batch import BatchObject
+    from hundredweight.store.loose import LooseStore
+    from hundredweight.transfer.server import LfsServer
+
+PAUSE = 0.1
+_CONTENT_TYPE_HELP = """info: Uploading failed due to unsupported Content-Type header(s).
+info: Consider disabling Content-Type detection with:
+info:
+info:   $ git config lfs.contenttype false"""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One object to move. `path` is the name that progress and errors show. `missing` marks an upload whose object is not here
+    and without which nothing at all is to be sent, unless the server has it."""
+
+    oid: Oid
+    size: int
+    path: str
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An item that did not move, for good. `error` is shared by the items of a batch that failed as a whole."""
+
+    item: Item
+    error: CwtError
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOptions:
+    """`ref` is the full name of the ref that the objects belong to, for servers that care."""
+
+    ref: str = ""
+    batch_size: int = 100
+    concurrency: int = 8
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+def read_options(config: Config, ref: str = "") -> TransferOptions:
+    """The options that git's configuration sets; values below 1 mean the default."""
+
+    def positive(key: str, default: int) -> int:
+        found = config.int(key)
+        return found if found > 0 else default
+
+    retries = RetryPolicy(positive("lfs.transfer.maxretries", 8), float(positive("lfs.transfer.maxretrydelay", 10)))
+    return TransferOptions(
+        ref, positive("lfs.transfer.batchsize", 100), positive("lfs.concurrenttransfers", 8), retries
+    )
+
+
+def distinct_errors(failures: Iterable[Failure]) -> list[CwtError]:
+    """Each error once, in order: what to print."""
+    return list({id(failure.error): failure.error for failure in failures}.values())
+
+
+class _Entry:
+    """One object with everyone who wants it."""
+
+    __slots__ = ("announced", "error", "failures", "finished", "items", "ready_at")
+
+    def __init__(self, item: Item) -> None:
+        self.items = [item]
+        self.failures = 0
+        self.ready_at = 0.0
+        self.finished = False
+        self.announced = False
+        self.error: CwtError | None = None
+
+    @property
+    def first(self) -> Item:
+        return self.items[0]
+
+
+class TransferQueue:
+    """Use as a context; `add` from any thread, then `wait`. Leaving the context without `wait` abandons what has not begun.
+
+    `on_done(item, error)` is called once for each added item, from a worker's thread, as soon as its fate is known; error None
+    means that the object is where it should be."""
+
+    def __init__(
+        self,
+        server: LfsServer,
+        direction: str,
+        store: LooseStore,
+        options: TransferOptions,
+        meter: Meter,
+        on_done: Callable[[Item, CwtError | None], None] | None = None,
+    ) -> None:
+        """`direction` is download or upload. The meter is started here and finished by `wait`."""
+        self._server = server
+        self._direction = direction
+        self._options = options
+        self._meter = meter
+        self._on_done = on_done
+        self._adapter = BasicAdapter(server, store)
+        self._entries: dict[Oid, _Entry] = {}
+        self._waiting: list[_Entry] = []
+        self._jobs: deque[tuple[_Entry, Job]] = deque()
+        self._failures: list[Failure] = []
+        self._unfinished = 0
+        self._batch_limit = options.batch_size
+        self._last_add = 0.0
+        self._open = True
+        self._admitted = False
+        self._help_with_content_type = False
+        self._crash: BaseException | None = None
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        meter.start(direction, 0, 0)
+        trace(f"tq: running as batched queue, batch size of {options.batch_size}")
+
+    def add(self, item: Item) -> None:
+        """Want one more object; one that is already wanted or here is moved only once. Raises `ValueError` after `close`."""
+        with self._changed:
+            if not self._open:
+                raise ValueError("the queue is closed")
+            entry = self._entries.get(item.oid)
+            if entry is None:
+                self._enqueue(item)
+                return
+            trace(f'already transferring "{item.oid}", skipping duplicate')
+            entry.items.append(item)
+            if not entry.finished:
+                return
+            error = entry.error
+            if error is not None:
+                self._failures.append(Failure(item, error))
+        self._tell([item], error)
+
+    def close(self) -> None:
+        """No more items will come: what waits for a full batch goes out now. Harmless twice."""
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
+
+    def wait(self) -> list[Failure]:
+        """Close, wait until every item's fate is known, and give those that failed."""
+        self.close()
+        try:
+            with self._changed:
+                while self._unfinished and self._crash is None:
+                    self._changed.wait()
+            self._join()
+        finally:
+            self._abandon()
+            self._meter.finish()
+        if self._crash is not None:
+            raise self._crash
+        if self._help_with_content_type:
+            notice(_CONTENT_TYPE_HELP)
+        return list(self._failures)
+
+    def __enter__(self) -> TransferQueue:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._abandon()
+
+    def _enqueue(self, item: Item) -> None:
+        entry = _Entry(item)
+        self._entries[item.oid] = entry
+        self._waiting.append(entry)
+        self._unfinished += 1
+        self._last_add = self._server.clock.monotonic()
+        self._meter.add(1, item.size)
+        if not self._threads:
+            self._start_thread(self._ask, "batch")
+        self._changed.notify_all()
+
+    def _start_thread(self, target: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=self._guard, args=(target,), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _guard(self, target: Callable[[], None]) -> None:
+        try:
+            target()
+        except BaseException as error:  # noqa: BLE001 - a thread that dies silently would let `wait` wait for ever
+            with self._changed:
+                self._crash = self._crash or error
+                self._changed.notify_all()
+
+    def _abandon(self) -> None:
+        """Begin nothing new, and wait for what runs."""
+        with self._changed:
+            self._open = False
+            self._waiting.clear()
+            self._jobs.clear()
+            self._unfinished = 0
+            self._changed.notify_all()
+        self._join()
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+    # The batch thread.
+
+    def _ask(self) -> None:
+        while (entries := self._next_batch()) is not None:
+            trace(f"tq: sending batch of size {len(entries)}")
+            wanted = [Wanted(entry.first.oid, entry.first.size) for entry in entries]
+            asked_at = self._server.clock.now()
+            try:
+                answer = self._server.batch(self._direction, wanted, self._options.ref)
+            except BatchFailed as error:
+                self._batch_failed(entries, error)
+            else:
+                self._answered(entries, answer.objects, asked_at)
+
+    def _next_batch(self) -> list[_Entry] | None:
+        """The entries for one batch call, the largest first; waits for them. None when all is done."""
+        with self._changed:
+            while True:
+                if self._crash is not None or (not self._open and not self._unfinished):
+                    return None
+                now = self._server.clock.now()
+                ready = [entry for entry in self._waiting if entry.ready_at <= now]
+                if self._is_due(ready):
+                    chosen = ready[: self._batch_limit]
+                    taken = {id(entry) for entry in chosen}
+                    self._waiting = [entry for entry in self._waiting if id(entry) not in taken]
+                    return sorted(chosen, key=lambda entry: -entry.first.size)
+                self._changed.wait(self._patience(now))
+
+    def _is_due(self, ready: list[_Entry]) -> bool:
+        """Not while enough is at hand for the workers: an action that waits may expire."""
+        if not ready or len(self._jobs) >= self._options.concurrency:
+            return False
+        paused = self._server.clock.monotonic() - self._last_add >= PAUSE
+        return len(ready) >= self._batch_limit or not self._open or (paused and not self._jobs)
+
+    def _patience(self, now: float) -> float | None:
+        if not self._waiting:
+            return None
+        soonest = min(entry.ready_at for entry in self._waiting)
+        if soonest > now:
+            return soonest - now
+        # Everything ready waits for a full batch or for the workers, who notify.
+        return PAUSE
+
+    def _batch_failed(self, entries: list[_Entry], error: BatchFailed) -> None:
+        with self._changed:
+            if error.status == 413 and len(entries) > 1:
+                # Too many objects for one request: ask for fewer from now on.
+                self._batch_limit = max(1, len(entries) // 2)
+                trace(f"tq: server wants smaller batches, now {self._batch_limit}")
+                self._waiting = [*entries, *self._waiting]
+                self._changed.notify_all()
+                return
+        for entry in entries:
+            self._failed(entry, error)
+
+    def _answered(self, entries: list[_Entry], answers: tuple[BatchObject, ...], asked_at: float) -> None:
+        by_oid = {answer.oid: answer for answer in answers}
+        wanted = {entry.first.oid for entry in entries}
+        unknown = [oid for oid in by_oid if oid not in wanted]
+        if self._stopped_by_missing(entries, by_oid):
+            return
+        jobs = []
+        for entry in entries:
+            answer = by_oid.get(entry.first.oid)
+            if answer is None:
+                named = (
+                    f"[{unknown[0]}] The server returned an unknown OID."
+                    if unknown
+                    else "the server said nothing of it"
+                )
+                self._failed(entry, RemoteError(f"[{entry.first.oid}] no answer from the server: {named}"))
+            elif answer.error is not None:
+                self._failed(entry, ObjectRefused(answer.oid, answer.error.code, answer.error.message))
+            elif self._direction not in answer.actions:
+                self._without_action(entry, answer)
+            else:
+                jobs.append((entry, self._job(entry, answer, asked_at)))
+        with self._changed:
+            self._jobs.extend(jobs)
+            self._admitted = self._admitted or any(_is_authorized(job.answer, self._direction) for _, job in jobs)
+            self._hire()
+            self._changed.notify_all()
+
+    def _stopped_by_missing(self, entries: list[_Entry], answers: dict[str, BatchObject]) -> bool:
+        """An upload without one of its objects, here or there, would be a broken push: then nothing more is sent."""
+        for entry in entries:
+            answer = answers.get(entry.first.oid)
+            if entry.first.missing and answer is not None and answer.actions:
+                trace(f'tq: stopping batched queue, object "{entry.first.oid}" missing locally and on remote')
+                error = ObjectMissing(entry.first.path, entry.first.oid)
+                with self._changed:
+                    rest = [*entries, *self._waiting]
+                    self._waiting = []
+                for other in rest:
+                    self._finish(other, error)
+                return True
+        return False
+
+    def _without_action(self, entry: _Entry, answer: BatchObject) -> None:
+        if self._direction == UPLOAD:
+            # The server has it.
+            self._meter.advance(entry.first.path, entry.first.size)
+            self._finish(entry, None)
+        else:
+            self._failed(entry, RemoteError(f"Object {answer.oid} not found on the server."))
+
+    def _job(self, entry: _Entry, answer: BatchObject, asked_at: float) -> Job:
+        item = entry.first
+
+        def report(count: int) -> None:
+            self._meter.advance(item.path, count)
+
+        return Job(item.oid, item.size, item.path, answer, asked_at, report, self._admit)
+
+    # The workers.
+
+    def _hire(self) -> None:
+        """As many workers as there is work for; one until somebody was let in. Called with the lock held."""
+        limit = self._options.concurrency if self._admitted else 1
+        workers = len(self._threads) - 1
+        while workers < min(limit, workers + len(self._jobs)):
+            self._start_thread(self._work, f"transfer-{workers}")
+            workers += 1
+
+    def _admit(self) -> None:
+        with self._changed:
+            if not self._admitted:
+                self._admitted = True
+                self._hire()
+
+    def _work(self) -> None:
+        while (taken := self._next_job()) is not None:
+            entry, job = taken
+            if not entry.announced:
+                entry.announced = True
+                self._meter.begin(job.name, job.size)
+            try:
+                if self._direction == UPLOAD:
+                    self._adapter.upload(job)
+                else:
+                    self._adapter.download(job)
+            except CwtError as error:
+                job.take_back()
+                self._transfer_failed(entry, error)
+            else:
+                self._admit()
+                self._finish(entry, None)
+            with self._changed:
+                self._changed.notify_all()
+
+    def _next_job(self) -> tuple[_Entry, Job] | None:
+        with self._changed:
+            while not self._jobs:
+                if self._crash is not None or (not self._open and not self._unfinished):
+                    return None
+                self._changed.wait()
+            return self._jobs.popleft()
+
+    def _transfer_failed(self, entry: _Entry, error: CwtError) -> None:
+        if isinstance(error, HttpError) and error.status == 422 and self._direction == UPLOAD:
+            self._help_with_content_type = True
+        moment = self._options.retries.next_try(error, entry.failures + 1, self._server.clock.now())
+        if moment is not None:
+            late = retry_after(error) is not None
+            why = f" after {moment - self._server.clock.now():.2f}s" if late else f": {error}"
+            trace(f"tq: retrying object {entry.first.oid}{why}")
+        self._failed(entry, error)
+
+    # Outcomes.
+
+    def _failed(self, entry: _Entry, error: CwtError) -> None:
+        """Put the entry back for another try, or end it."""
+        entry.failures += 1
+        now = self._server.clock.now()
+        moment = self._options.retries.next_try(error, entry.failures, now)
+        if moment is None:
+            if isinstance(error, RemoteError) and error.temporary:
+                trace(f'tq: refusing to retry "{entry.first.oid}", too many retries ({entry.failures - 1})')
+            self._finish(entry, error)
+            return
+        item = entry.first
+        delay = f"{max(0.0, moment - now):.2f}s"
+        trace(f'tq: enqueue retry #{entry.failures} after {delay} for "{item.oid}" (size: {item.size}): {error}')
+        with self._changed:
+            entry.ready_at = moment
+            self._waiting.append(entry)
+            self._changed.notify_all()
+
+    def _finish(self, entry: _Entry, error: CwtError | None) -> None:
+        with self._changed:
+            entry.finished = True
+            entry.error = error
+            items = list(entry.items)
+            if error is not None:
+                self._failures += [Failure(item, error) for item in items]
+        if error is None:
+            self._meter.done(entry.first.path)
+        else:
+            self._meter.failed(entry.first.path)
+        self._tell(items, error)
+        with self._changed:
+            self._unfinished = max(0, self._unfinished - 1)
+            self._changed.notify_all()
+
+    def _tell(self, items: list[Item], error: CwtError | None) -> None:
+        if self._on_done is not None:
+            for item in items:
+                self._on_done(item, error)
+
+
+def _is_authorized(answer: BatchObject, direction: str) -> bool:
+    """Whether the action brings its own credentials, so that nobody will be asked."""
+    return answer.authenticated or any(name.lower() == "authorization" for name in answer.actions[direction].header)
+
+
+class ObjectRefused(RemoteError):
+    """The server answered for one object of a batch that it cannot be moved: `code` 404 (unknown), 410 (removed), 422, ..."""
+
+    def __init__(self, oid: str, code: int, reason: str) -> None:
+        super().__init__(f"[{oid}] {reason}: [{code}] {reason}")
+        self.oid = oid
+        self.code = code
+        self.reason = reason
