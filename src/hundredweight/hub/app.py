@@ -9,11 +9,16 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from hundredweight.hub import health
+from hundredweight.hub.admin import routes as admin
 from hundredweight.hub.errors import error_response
+from hundredweight.hub.locks import routes as locks
 from hundredweight.hub.logs import Log
 from hundredweight.hub.middleware import RequestFrame
 from hundredweight.hub.objects import routes as objects
+from hundredweight.hub.receive.session import write_hooks
 from hundredweight.hub.services import open_services
+from hundredweight.hub.smarthttp.routes import SmartHttp
+from hundredweight.hub.smarthttp.service import GitProcesses
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from hundredweight.hub.services import Services
     from hundredweight.hub.settings import Settings
 
-ROUTES = [*health.ROUTES, *objects.ROUTES]
+ROUTES = [*health.ROUTES, *objects.ROUTES, *locks.ROUTES, *admin.ROUTES]
 """A route's handler finds the services through `context.services_of(request)` and raises `CwtError`s; the frame answers them."""
 
 
@@ -30,7 +35,11 @@ def create_app(settings: Settings, *, services: Services | None = None, log: Log
     """The application over the data folder of `settings`. Whoever opened the services closes them."""
     opened = services or open_services(settings)
     frame = Middleware(RequestFrame, services=opened, log=log or Log(settings.log_format))
-    app = Starlette(routes=ROUTES, middleware=[frame], exception_handlers={HTTPException: _answer_http_exception})
+    write_hooks(settings)
+    git = SmartHttp(GitProcesses(settings.git_processes))
+    app = Starlette(
+        routes=[*ROUTES, *git.routes()], middleware=[frame], exception_handlers={HTTPException: _answer_http_exception}
+    )
     # A path with a slash too many is another path, not a redirect.
     app.router.redirect_slashes = False
     app.state.services = opened

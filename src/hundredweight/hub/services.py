@@ -11,6 +11,7 @@ from hundredweight.base.files import make_folders, write_file
 from hundredweight.git.run import Git
 from hundredweight.hub.access import Access
 from hundredweight.hub.database.engine import Database
+from hundredweight.hub.locks.service import LockService
 from hundredweight.hub.metrics import Metrics
 from hundredweight.hub.objects.service import Objects
 from hundredweight.hub.objects.signing import Signer
@@ -35,6 +36,7 @@ class Services:
     tokens: Tokens
     access: Access
     objects: Objects
+    locks: LockService
     signer: Signer
     metrics: Metrics
     uploads: Uploads
@@ -64,6 +66,7 @@ def open_services(settings: Settings) -> Services:
         tokens=Tokens(database),
         access=access,
         objects=Objects(database, store, access),
+        locks=LockService(database),
         signer=Signer(_signing_key(settings)),
         metrics=Metrics(),
         uploads=Uploads(),

@@ -41,6 +41,8 @@ class Settings:
     """Objects in one batch request; more get 413."""
     max_object: int = 0
     """Bytes of one object; 0: no bound."""
+    git_processes: int = 16
+    """git processes that run at once for fetches and pushes; further requests wait."""
     anonymous_read: bool = False
     """Whether everybody may read every repository, without a token."""
     action_seconds: int = 3600
@@ -62,6 +64,7 @@ class Settings:
             ("max_blob", 0),
             ("max_object", 0),
             ("max_batch", 1),
+            ("git_processes", 1),
             ("action_seconds", 10),
             ("grace_seconds", 0),
         ):

@@ -35,14 +35,15 @@ def run(args: list[str], environment: Environment) -> int:
 def parser() -> argparse.ArgumentParser:
     import argparse
 
-    lines = [f"  {name:<8} {_summary(name)}" for name in COMMANDS]
-    result = argparse.ArgumentParser(
-        prog="cwt hub",
-        description="Run and administer a hub.",
-        epilog="commands:\n" + "\n".join(lines) + "\n\nrun 'cwt hub COMMAND --help' for one command",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    result.add_argument("command", metavar="COMMAND", help="one of: " + ", ".join(COMMANDS))
+    def load_parser(*, prog: str, **_: object) -> argparse.ArgumentParser:
+        module = __import__(f"hundredweight.cli.cwt.hub_{prog.rpartition(' ')[2]}", fromlist=["parser"])
+        found: argparse.ArgumentParser = module.parser()
+        return found
+
+    result = argparse.ArgumentParser(prog="cwt hub", description="Run and administer a hub.")
+    commands = result.add_subparsers(metavar="COMMAND", parser_class=load_parser)  # type: ignore[call-overload]
+    for name in COMMANDS:
+        commands.add_parser(name, help=_summary(name))
     return result
 
 

@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     option("--max-blob", metavar="SIZE", help="refuse pushes of larger blobs outside LFS; 0: no bound (10M)")
     option("--max-object", metavar="SIZE", help="refuse larger LFS objects; 0: no bound (0)")
     option("--max-batch", metavar="N", help="objects in one LFS batch request (1000)")
+    option("--git-processes", metavar="N", help="git processes at once; further fetches and pushes wait (16)")
     option("--anonymous-read", action="store_const", const="true", help="let everybody read every repository")
     option("--action-seconds", metavar="N", help="how long upload and download URLs stay valid (3600)")
     option("--grace-seconds", metavar="N", help="how long running requests may finish after SIGTERM (30)")

@@ -1,0 +1,73 @@
+"""`cwt hub repo`: make, list and delete a hub's repositories.
+
+A push to a repository that does not exist makes it too, where the token may write.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from hundredweight.cli.hub_target import add_arguments, administration
+from hundredweight.cli.table import format_moment, format_table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hundredweight.cli.env import Environment
+    from hundredweight.hub.admin.interface import Administration
+
+
+def run(args: list[str], environment: Environment) -> int:
+    options = parser().parse_args(args)
+    with administration(options, environment) as admin:
+        _ACTIONS[options.action](admin, options)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="cwt hub repo", description="Make, list and delete a hub's repositories.")
+    actions = result.add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="make an empty repository")
+    create.add_argument("name", metavar="OWNER/NAME")
+    create.add_argument("--public", action="store_true", help="everybody may read it, without a token")
+    create.add_argument("--json", action="store_true", help="print the repository as JSON")
+    listing = actions.add_parser("list", help="list all repositories")
+    listing.add_argument("--json", action="store_true", help="print them as a JSON array")
+    delete = actions.add_parser("delete", help="delete a repository with its git data, locks and claims on objects")
+    delete.add_argument("name", metavar="OWNER/NAME")
+    delete.add_argument("--yes", action="store_true", help="do it without asking")
+    for action in (create, listing, delete):
+        add_arguments(action)
+    return result
+
+
+def _create(admin: Administration, options: argparse.Namespace) -> None:
+    made = admin.create_repository(options.name, public=options.public)
+    sys.stdout.write(json.dumps(made) + "\n" if options.json else f"created {made['name']}\n")
+
+
+def _list(admin: Administration, options: argparse.Namespace) -> None:
+    found = admin.repositories()
+    if options.json:
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        return
+    rows = [
+        (repo["name"], "public" if repo["public"] else "private", format_moment(repo["created_at"]), repo["created_by"])
+        for repo in found
+    ]
+    sys.stdout.write(format_table(("NAME", "ACCESS", "CREATED", "BY"), rows))
+
+
+def _delete(admin: Administration, options: argparse.Namespace) -> None:
+    if not options.yes:
+        sys.stderr.write(f"delete '{options.name}' with its history and locks? There is no way back. [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            sys.stderr.write("nothing was deleted\n")
+            return
+    admin.delete_repository(options.name)
+    sys.stdout.write(f"deleted {options.name}\n")
+
+
+_ACTIONS = {"create": _create, "list": _list, "delete": _delete}

@@ -1,0 +1,1 @@
+"""Administration of a hub: repositories, tokens, figures; on its data folder or over HTTP."""

@@ -1,0 +1,117 @@
+"""Administration in this process, on an open hub's services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, literal_column, select
+
+from hundredweight.base.ids import RepoName
+from hundredweight.hub.admin.interface import HubStats, NewToken, RepositoryFacts, RepositoryStats, TokenFacts
+from hundredweight.hub.database.schema import objects, possession, repositories
+from hundredweight.hub.errors import Unprocessable
+from hundredweight.hub.tokens.service import Scope
+
+if TYPE_CHECKING:
+    from hundredweight.hub.repos.service import Repository
+    from hundredweight.hub.services import Services
+    from hundredweight.hub.tokens.service import Token
+
+
+class LocalAdministration:
+    """See `Administration`. Thread-safe; all calls block."""
+
+    def __init__(self, services: Services, created_by: str = "") -> None:
+        """`created_by` is the user on whose behalf repositories are made."""
+        self._services = services
+        self._created_by = created_by
+
+    def repositories(self) -> list[RepositoryFacts]:
+        return [repository_facts(found) for found in self._services.repositories.list()]
+
+    def create_repository(self, name: str, *, public: bool) -> RepositoryFacts:
+        created = self._services.repositories.create(RepoName.parse(name), public=public, created_by=self._created_by)
+        return repository_facts(created)
+
+    def delete_repository(self, name: str) -> None:
+        self._services.repositories.delete(RepoName.parse(name))
+
+    def tokens(self) -> list[TokenFacts]:
+        return [token_facts(token) for token in self._services.tokens.list()]
+
+    def create_token(self, user: str, scope: str, *, name: str, repository: str, expires_at: float | None) -> NewToken:
+        made, secret = self._services.tokens.create(
+            user, parse_scope(scope), name=name, bound=repository, expires_at=expires_at
+        )
+        return NewToken(**token_facts(made), token=secret)
+
+    def revoke_token(self, which: str) -> list[TokenFacts]:
+        return [token_facts(token) for token in self._services.tokens.revoke(which)]
+
+    def stats(self) -> HubStats:
+        totals = self._services.objects.stats()
+        return HubStats(
+            repositories=totals.repositories,
+            objects=totals.objects,
+            logical_bytes=totals.logical,
+            stored_bytes=totals.stored,
+            by_repository=self._by_repository(),
+        )
+
+    def close(self) -> None:
+        self._services.close()
+
+    def _by_repository(self) -> list[RepositoryStats]:
+        """One query: each possession with the number of its object's owners, summed up by repository."""
+        owners = select(possession.c.oid, func.count().label("owners")).group_by(possession.c.oid).subquery()
+        shared = func.sum(objects.c.size).filter(owners.c.owners > 1)
+        query = (
+            select(
+                repositories.c.name,
+                func.count(possession.c.oid),
+                func.coalesce(func.sum(objects.c.size), literal_column("0")),
+                func.coalesce(shared, literal_column("0")),
+            )
+            .select_from(repositories)
+            .outerjoin(possession, possession.c.repository_id == repositories.c.id)
+            .outerjoin(objects, objects.c.oid == possession.c.oid)
+            .outerjoin(owners, owners.c.oid == possession.c.oid)
+            .group_by(repositories.c.id, repositories.c.name, repositories.c.key)
+            .order_by(repositories.c.key)
+        )
+        with self._services.database.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            RepositoryStats(
+                name=name, objects=count, logical_bytes=int(size), stored_bytes=int(size), shared_bytes=int(common)
+            )
+            for name, count, size, common in rows
+        ]
+
+
+def parse_scope(text: str) -> Scope:
+    """Raises `Unprocessable`."""
+    try:
+        return Scope(text)
+    except ValueError:
+        raise Unprocessable(f"unknown scope '{text[:40]}'", hint="use read, write or admin") from None
+
+
+def repository_facts(found: Repository) -> RepositoryFacts:
+    return RepositoryFacts(
+        name=found.name, public=found.public, created_at=found.created_at, created_by=found.created_by
+    )
+
+
+def token_facts(token: Token) -> TokenFacts:
+    return TokenFacts(
+        id=token.id,
+        name=token.name,
+        user=token.user,
+        scope=token.scope.value,
+        repository=token.bound,
+        created_at=token.created_at,
+        expires_at=token.expires_at,
+        last_used_at=token.last_used_at,
+        revoked_at=token.revoked_at,
+    )

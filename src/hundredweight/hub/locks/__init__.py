@@ -1,0 +1,1 @@
+"""File locks: one owner a path, on all branches alike."""
