@@ -38,6 +38,9 @@ def cwt() -> NoReturn:
 
 
 def _main(program: str, commands: tuple[str, ...], argv: list[str]) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        # Paths that are not valid in the locale's encoding leave as they came.
+        stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     environment = read_environment()
     start_trace(environment)
     try:

@@ -49,6 +49,21 @@ class Repository:
         return "0" * (64 if self.object_format == "sha256" else 40)
 
 
+def at_top(git: Git, folder: str) -> Repository | None:
+    """The repository whose work tree's top is `folder`, found without running git, as hooks can. None where it takes git to
+    be sure: the environment names another place, or `.git` is no plain folder (linked work trees, submodules).
+
+    A caller that then finds core.worktree, core.bare or extensions.objectFormat set must ask `discover`.
+    """
+    git_dir = os.path.join(folder, ".git")
+    named = git.env.get("GIT_DIR", ".git")
+    if named not in (".git", git_dir) or "GIT_WORK_TREE" in git.env or "GIT_COMMON_DIR" in git.env:
+        return None
+    if not os.path.isfile(os.path.join(git_dir, "HEAD")) or os.path.exists(os.path.join(git_dir, "commondir")):
+        return None
+    return Repository(git, git_dir, git_dir, folder, "", "sha1")
+
+
 def discover(git: Git) -> Repository:
     """The repository that git sees from its folder and environment. Raises `NotARepository`."""
     result = git.run(
@@ -70,5 +85,6 @@ def discover(git: Git) -> Repository:
         error.git_lfs_text = "Not in a Git repository."
         raise error
     git_dir, common_dir, object_format, inside, prefix = lines[:5]
-    work_tree = lines[5] if inside == "true" and len(lines) > 6 else ""
-    return Repository(git, git_dir, common_dir, work_tree, prefix if work_tree else "", object_format)
+    # Outside of it a work tree is known only where GIT_WORK_TREE or core.worktree names it; commands then run at its top.
+    work_tree = lines[5] if len(lines) > 6 else ""
+    return Repository(git, git_dir, common_dir, work_tree, prefix if inside == "true" else "", object_format)
