@@ -35,8 +35,8 @@ class FilterConflict(CwtError):
         self.got = got
 
 
-class ConfigWriteFailed(CwtError):
-    """git could not change its configuration."""
+class ConfigFailed(CwtError):
+    """git could not read or change that configuration."""
 
     def __init__(self, args: tuple[str, ...], stderr: str) -> None:
         super().__init__(f"error running git '{' '.join(args)}': '{stderr}'")
@@ -91,13 +91,13 @@ def plan_filter(git: Git, scope: Scope, *, skip_smudge: bool = False, force: boo
 
 
 def install_filter(git: Git, scope: Scope, plan: FilterPlan) -> None:
-    """Carry out the plan. Raises `ConfigWriteFailed`; a key is set or not, never half."""
+    """Carry out the plan. Raises `ConfigFailed`; a key is set or not, never half."""
     for key, value in plan.changes:
         _write(git, "config", *scope.options, "--replace-all", key, value)
 
 
 def uninstall_filter(git: Git, scope: Scope) -> None:
-    """Remove the whole section from that file. Raises `ConfigWriteFailed`; nothing happens where it is not."""
+    """Remove the whole section from that file. Raises `ConfigFailed`; nothing happens where it is not."""
     if any(key.startswith(SECTION + ".") for key in _present(git, scope)):
         _write(git, "config", *scope.options, "--remove-section", SECTION)
 
@@ -126,12 +126,16 @@ def update_access(workspace: Workspace, plan: AccessPlan) -> None:
 
 
 def _present(git: Git, scope: Scope) -> dict[str, str]:
-    listed = git.run("config", *scope.options, "--includes", "-z", "--get-regexp", r"^filter\.lfs\.")
+    args = ("config", *scope.options, "--includes", "-z", "--get-regexp", r"^filter\.lfs\.")
+    listed = git.run(*args)
+    if listed.code > 1:
+        # 1 says that nothing was found; more, that there is no such scope.
+        raise ConfigFailed(args, listed.err.decode("utf-8", "replace").strip())
     pairs = (item.partition("\n")[::2] for item in os.fsdecode(listed.out).split("\0") if item)
-    return dict(pairs) if listed.code == 0 else {}
+    return dict(pairs)
 
 
 def _write(git: Git, *args: str) -> None:
     done = git.run(*args)
     if done.code:
-        raise ConfigWriteFailed(args, done.err.decode("utf-8", "replace").strip())
+        raise ConfigFailed(args, done.err.decode("utf-8", "replace").strip())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.cli.lfs import update
 from hundredweight.cli.lfs.opening import open_clone
-from hundredweight.client.install import ConfigWriteFailed, FilterConflict, Scope, install_filter, plan_filter
+from hundredweight.client.install import ConfigFailed, FilterConflict, Scope, install_filter, plan_filter
 from hundredweight.git.repository import NotARepository, discover
 from hundredweight.git.run import Git
 
@@ -49,7 +49,7 @@ def run(args: list[str], environment: Environment) -> int:
     try:
         plan = plan_filter(git, scope, skip_smudge=options.skip_smudge, force=options.force)
         install_filter(git, scope, plan)
-    except (FilterConflict, ConfigWriteFailed) as error:
+    except (FilterConflict, ConfigFailed) as error:
         print(f"warning: {error}")
         print("Run `git lfs install --force` to reset Git configuration.")
         return 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hundredweight.cli.lfs.install import add_scope_options, chosen_scope, in_repository
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.client.hook_scripts import HookExists, uninstall_hooks
-from hundredweight.client.install import ConfigWriteFailed, uninstall_filter
+from hundredweight.client.install import ConfigFailed, uninstall_filter
 from hundredweight.git.run import Git
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def run(args: list[str], environment: Environment) -> int:
     git = Git()
     try:
         uninstall_filter(git, scope)
-    except ConfigWriteFailed as error:
+    except ConfigFailed as error:
         print(f"warning: {error}")
     if not options.skip_repo and (options.local or options.worktree or in_repository(git)):
         _uninstall_hooks(environment)
