@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from hundredweight.git import config, lfsconfig
-from hundredweight.git.repository import Repository, discover
+from hundredweight.git.repository import Repository, at_top, discover
 from hundredweight.store.loose import LooseStore
 
 TYPE_CHECKING = False
@@ -86,6 +86,17 @@ def open_workspace(git: Git, variables: Mapping[str, str]) -> Workspace:
     """The workspace around git's folder. Raises `NotARepository`."""
     repository = discover(git)
     return Workspace(repository, config.load(git), variables)
+
+
+def open_at_top(git: Git, variables: Mapping[str, str], folder: str) -> Workspace:
+    """As `open_workspace`, for hooks, which git starts at the top of the work tree: mostly one git spawn instead of two."""
+    repository = at_top(git, folder)
+    if repository is not None:
+        loaded = config.load(git)
+        unusual = ("core.worktree", "extensions.objectformat", "extensions.worktreeconfig")
+        if not any(map(loaded.has, unusual)) and not loaded.bool("core.bare"):
+            return Workspace(repository, loaded, variables)
+    return open_workspace(git, variables)
 
 
 def _read_lines(path: str) -> list[str]:

@@ -7,8 +7,9 @@ import stat
 import sys
 
 from hundredweight.base.errors import CwtError
+from hundredweight.client.hook_scripts import ensure_hooks
 from hundredweight.client.repository_format import ensure
-from hundredweight.client.workspace import open_workspace
+from hundredweight.client.workspace import open_at_top
 from hundredweight.git.run import Git
 
 TYPE_CHECKING = False
@@ -32,8 +33,9 @@ def filter_workspace(environment: Environment, purpose: str) -> Workspace:
         raise NoInput(f"Cannot read from STDIN: {purpose} ({error.strerror})") from error
     if terminal:
         raise NoInput(f"Cannot read from STDIN: {purpose}")
-    workspace = open_workspace(Git(), environment.variables)
+    workspace = open_at_top(Git(), environment.variables, environment.cwd)
     ensure(workspace)
+    ensure_hooks(workspace)
     return workspace
 
 
