@@ -69,7 +69,7 @@ def changes(push: Push, paths: Iterable[str] = ()) -> Iterator[Change]:
     if not commits:
         return
     literal = push.git.with_env(GIT_LITERAL_PATHSPECS="1")
-    lister = literal.popen("rev-list", "--stdin", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    lister = literal.popen("rev-list", "--stdin", "--not", "--all", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     differ = literal.popen(
         *("diff-tree", "--stdin", "-r", "-z", "--root", "-c", "--raw", "--no-renames", "--", *paths),
         stdin=lister.stdout,
@@ -80,7 +80,7 @@ def changes(push: Push, paths: Iterable[str] = ()) -> Iterator[Change]:
         assert lister.stdout is not None
         assert differ.stdout is not None
         lister.stdout.close()
-        lister.stdin.write("\n".join([*commits, "--not", "--all", ""]).encode())
+        lister.stdin.write("\n".join([*commits, ""]).encode())
         lister.stdin.close()
         yield from _parse_changes(_fields(differ))
     if lister.returncode or differ.returncode:
