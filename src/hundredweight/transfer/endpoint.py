@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from hundredweight.base.trace import trace
 from hundredweight.git import urlmatch
+from hundredweight.git.refs import DEFAULT_REMOTE
 from hundredweight.git.run import GitError
 
 TYPE_CHECKING = False
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from hundredweight.git.config import Config
     from hundredweight.git.run import Git
 
-DEFAULT_REMOTE = "origin"
 UNKNOWN = "<unknown>"
 UPLOAD = "upload"
 NO_ACCESS = "none"
@@ -56,19 +56,6 @@ class Endpoints:
         self.git = git
         self.git_dir = git_dir
         self._access: dict[str, str] = {}
-
-    def default_remote(self, operation: str, branch: str = "") -> str:
-        """The remote that a command without one means: the branch's, the configured default, the only one, origin."""
-        config = self.config
-        if operation == UPLOAD:
-            for key in (f"branch.{branch}.pushremote", "remote.lfspushdefault", "remote.pushdefault"):
-                if config.has(key):
-                    return config.get(key)
-        for key in (f"branch.{branch}.remote", "remote.lfsdefault"):
-            if config.has(key):
-                return config.get(key)
-        remotes = config.subsections("remote")
-        return remotes[0] if len(remotes) == 1 else DEFAULT_REMOTE
 
     def endpoint(self, operation: str, remote: str = DEFAULT_REMOTE) -> Endpoint:
         """The endpoint for `download` or `upload`; its `url` is empty when there is none."""

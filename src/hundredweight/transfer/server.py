@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from hundredweight.base.errors import CwtError, RemoteError
 from hundredweight.base.trace import trace
+from hundredweight.git.refs import current_branch, default_push_remote, default_remote
 from hundredweight.protocol import batch as messages
 from hundredweight.protocol import locks as lock_messages
 from hundredweight.protocol.message import MEDIA_TYPE, BadMessage
@@ -151,8 +152,8 @@ def open_server(
     Talks to nobody yet. `git_dir` helps to find a clone without named remotes (its FETCH_HEAD)."""
     endpoints = Endpoints(config, git, git_dir)
     if not remote:
-        branch = git.run("symbolic-ref", "--short", "-q", "HEAD").out.decode("utf-8", "surrogateescape").strip()
-        remote = endpoints.default_remote(operation, branch)
+        branch = current_branch(git)
+        remote = (default_push_remote if operation == messages.UPLOAD else default_remote)(config, branch)
     return LfsServer(Session(config, git, variables, endpoints, remote, clock), operation)
 
 
