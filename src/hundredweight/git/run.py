@@ -58,8 +58,17 @@ class Git:
 
     def at(self, folder: str, *, keep_repository: bool = False) -> Git:
         """The same git elsewhere. Unless `keep_repository`, GIT_DIR and its kin are dropped: they name another place."""
-        env = self.env if keep_repository else {k: v for k, v in self.env.items() if k not in _REPOSITORY_VARIABLES}
-        return Git(folder, env, self.options)
+        if keep_repository:
+            return Git(folder, self._absolute_env(), self.options)
+        return Git(folder, {k: v for k, v in self.env.items() if k not in _REPOSITORY_VARIABLES}, self.options)
+
+    def _absolute_env(self) -> dict[str, str]:
+        """The environment with paths that mean the same from another folder."""
+        relative = [name for name in _PATH_VARIABLES if not os.path.isabs(self.env.get(name) or "/")]
+        if not relative:
+            return self.env
+        here = os.path.abspath(self.folder or ".")
+        return {**self.env, **{name: os.path.join(here, self.env[name]) for name in relative}}
 
     def with_env(self, **changes: str) -> Git:
         return Git(self.folder, {**self.env, **changes}, self.options)
@@ -144,6 +153,7 @@ def service_environment(
     return {**env, **(variables or {})}
 
 
+_PATH_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
 _REPOSITORY_VARIABLES = frozenset(
     (
         "GIT_DIR",
