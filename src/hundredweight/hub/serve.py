@@ -142,7 +142,7 @@ class _Granian(Server):
 async def _run(
     app: Starlette, listener: socket.socket, settings: Settings, log: Log, announce: Callable[[str], None]
 ) -> None:
-    for name in ("granian", "_granian"):
+    for name in ("granian", "_granian", "hundredweight.hub"):
         logging.getLogger(name).addHandler(ServerLog(log))
     server = _Granian(app, listener, settings.grace_seconds)
     loop = asyncio.get_running_loop()

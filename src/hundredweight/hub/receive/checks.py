@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hundredweight.base.sizes import format_size
 from hundredweight.formats.names import lfs_pattern
-from hundredweight.hub.receive.push import Finding, Refusal
+from hundredweight.hub.receive.push import Finding, Kind, Refusal
 from hundredweight.hub.receive.walk import accepted, changes, new_blobs
 
 TYPE_CHECKING = False
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from hundredweight.hub.receive.push import ForeignLock, Push
     from hundredweight.hub.receive.walk import Change, NewBlob
 
-    Rule = Callable[[Push, list[NewBlob]], Iterator[tuple[NewBlob, str, str]]]
+    Rule = Callable[[Push, list[NewBlob]], Iterator[tuple[NewBlob, Kind, str]]]
 
-MISSING = "LFS pointer without its object"
-WRONG_SIZE = "LFS pointer with a size that is not its object's"
-WEIGHTS = "weight file outside LFS"
-TOO_LARGE = "file too large for git without LFS"
-LOCKED = "file that somebody else has locked"
+MISSING = Kind("LFS pointer without its object", "LFS pointers without their objects")
+WRONG_SIZE = Kind("LFS pointer whose size is not its object's", "LFS pointers whose sizes are not their objects'")
+WEIGHTS = Kind("weight file outside LFS", "weight files outside LFS")
+TOO_LARGE = Kind("file too large for git, outside LFS", "files too large for git, outside LFS")
+LOCKED = Kind("file that somebody else has locked", "files that somebody else has locked")
 PATTERNS_SHOWN = 8
 
 
@@ -34,7 +34,7 @@ def examine(push: Push) -> list[Refusal]:
 
 def check_blobs(push: Push) -> list[Refusal]:
     """Pointers need their objects; weights and large files need pointers."""
-    found: dict[str, _Collected] = {}
+    found: dict[Kind, _Collected] = {}
     for batch in new_blobs(push):
         objections = [item for rule in BLOB_RULES for item in rule(push, batch)]
         old = accepted(push, {blob.change.blob for blob, _, _ in objections})
@@ -44,7 +44,7 @@ def check_blobs(push: Push) -> list[Refusal]:
     return [collected.refusal() for collected in found.values()]
 
 
-def pointers_have_objects(push: Push, batch: list[NewBlob]) -> Iterator[tuple[NewBlob, str, str]]:
+def pointers_have_objects(push: Push, batch: list[NewBlob]) -> Iterator[tuple[NewBlob, Kind, str]]:
     """The repository itself must hold each object, whole: that another repository on this hub does is no help to who
     clones this one."""
     pointers = [(blob, blob.pointer) for blob in batch if blob.pointer is not None]
@@ -58,7 +58,7 @@ def pointers_have_objects(push: Push, batch: list[NewBlob]) -> Iterator[tuple[Ne
             yield blob, WRONG_SIZE, f"{pointer.oid} has {sizes[pointer.oid]} bytes, the pointer says {pointer.size}"
 
 
-def weights_are_pointers(push: Push, batch: list[NewBlob]) -> Iterator[tuple[NewBlob, str, str]]:
+def weights_are_pointers(push: Push, batch: list[NewBlob]) -> Iterator[tuple[NewBlob, Kind, str]]:
     """Files named like weights, and files over the limit, belong into LFS."""
     for blob in batch:
         if blob.pointer is not None or not blob.size:
@@ -66,7 +66,7 @@ def weights_are_pointers(push: Push, batch: list[NewBlob]) -> Iterator[tuple[New
         if lfs_pattern(blob.change.path):
             yield blob, WEIGHTS, format_size(blob.size)
         elif push.max_blob and blob.size > push.max_blob:
-            yield blob, TOO_LARGE, f"{format_size(blob.size)}, the limit is {format_size(push.max_blob)}"
+            yield blob, TOO_LARGE, f"{format_size(blob.size)}, the limit is {_binary(push.max_blob)}"
 
 
 BLOB_RULES: tuple[Rule, ...] = (pointers_have_objects, weights_are_pointers)
@@ -109,7 +109,7 @@ def _changes_of(push: Push, paths: set[str]) -> Iterator[Change]:
 class _Collected:
     """The findings of one kind, and what its hint has to name."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self._refusal = Refusal(kind)
         self._named: dict[str, None] = {}
@@ -127,20 +127,28 @@ class _Collected:
         return self._refusal
 
 
-def _hints(kind: str, named: list[str]) -> list[str]:
-    if kind == MISSING:
+def _hints(kind: Kind, named: list[str]) -> list[str]:
+    if kind is MISSING:
         some = " ".join(named[:3])
         return [
             f"git lfs push --object-id origin {some}",
             "or all objects that your clone has: git lfs push --all origin",
         ]
-    if kind == WRONG_SIZE:
+    if kind is WRONG_SIZE:
         return ["write the pointers anew: git add --renormalize . && git commit --amend"]
     patterns = ",".join(named)
     return [
         "move them to LFS, in the commits not pushed yet: git lfs migrate import --include=" + quoted(patterns),
         "and from now on: git lfs track " + " ".join(quoted(name) for name in named),
     ]
+
+
+def _binary(size: int) -> str:
+    """A limit as people set it: `10 MiB`."""
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if size >= unit and size % (unit // 1024) == 0:
+            return f"{size / unit:g} {name}"
+    return f"{size} bytes"
 
 
 def quoted(text: str) -> str:

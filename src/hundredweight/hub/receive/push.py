@@ -89,14 +89,23 @@ class Finding:
         self.detail = detail
 
 
+class Kind:
+    """A thing that can be wrong, in words for one path and for several."""
+
+    __slots__ = ("many", "one")
+
+    def __init__(self, one: str, many: str) -> None:
+        self.one = one
+        self.many = many
+
+
 class Refusal:
     """One kind of thing that is wrong with a push: the first `SHOWN` findings, how many there are, and what mends them."""
 
-    __slots__ = ("count", "findings", "hints", "title")
+    __slots__ = ("count", "findings", "hints", "kind")
 
-    def __init__(self, title: str) -> None:
-        """`title` says what is wrong of one path, after `N paths: `."""
-        self.title = title
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
         self.findings: list[Finding] = []
         self.hints: list[str] = []
         self.count = 0

@@ -33,8 +33,8 @@ def render(refusals: list[Refusal]) -> str:
     """One block a kind: what, where (the first paths), and what to do."""
     blocks = []
     for refusal in refusals:
-        plural = "s" if refusal.count > 1 else ""
-        lines = [f"error: push refused: {refusal.count} path{plural}: {refusal.title}"]
+        what = refusal.kind.one if refusal.count == 1 else refusal.kind.many
+        lines = [f"error: push refused: {refusal.count} {what}"]
         for finding in refusal.findings:
             where = f" in {finding.commit[:SHORT]}" if finding.commit else ""
             lines.append(f"  {printable(finding.path)}{where}: {finding.detail}")

@@ -102,7 +102,8 @@ class SmartHttp:
 
     async def _run(self, exchange: _Exchange, call: GitCall, body: AsyncIterator[bytes] | None) -> None:
         """git at work until it has answered, or the client is gone."""
-        work = asyncio.create_task(self._processes.run(replace(call, protocol=exchange.protocol), body, exchange.send))
+        call = replace(call, protocol=exchange.protocol, request_id=exchange.request.state.request_id)
+        work = asyncio.create_task(self._processes.run(call, body, exchange.send))
         gone = asyncio.create_task(exchange.gone())
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)

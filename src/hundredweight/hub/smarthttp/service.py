@@ -46,10 +46,11 @@ SETTINGS = (
 
 
 class GitFailed(LocalError):
-    """git ended before it answered anything. `stderr` is for the log, not for the client."""
+    """git ended before it answered anything. `stderr` is for the log, not for the client; `status` is the answer's."""
 
     def __init__(self, service: str, code: int, stderr: str) -> None:
         super().__init__(f"git {service} failed with exit code {code}")
+        self.status = 400 if "protocol error" in stderr else 500
         self.code = code
         self.stderr = stderr
 
@@ -59,7 +60,7 @@ class GitCall:
     """One run of `git SERVICE --stateless-rpc` in a bare repository's `folder`.
 
     `protocol` is the value of the Git-Protocol header; `variables` reach git and its hooks; `pass_fds` are descriptors that
-    the child inherits.
+    the child inherits; `request_id` stands in the log.
     """
 
     service: str
@@ -69,6 +70,7 @@ class GitCall:
     settings: tuple[tuple[str, str], ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     pass_fds: tuple[int, ...] = ()
+    request_id: str = ""
 
     def argv(self) -> list[str]:
         advertise = ["--http-backend-info-refs"] if self.advertise else []
@@ -183,9 +185,8 @@ class _Exchange:
     def _judge(self, code: int) -> None:
         said = self.stderr.decode("utf-8", "replace").strip()
         if code or said:
-            log.log(
-                logging.WARNING if code else logging.INFO, "git %s: exit code %d: %s", self.call.service, code, said
-            )
+            level = logging.WARNING if code else logging.INFO
+            log.log(level, "git %s: exit code %d, request %s: %s", self.call.service, code, self.call.request_id, said)
         if code and not self.sent:
             raise GitFailed(self.call.service, code, said)
 
@@ -228,7 +229,8 @@ class _Exchange:
         loop = asyncio.get_running_loop()
         while (left := self.moved + self.idle - loop.time()) > 0:
             await asyncio.sleep(left)
-        log.warning("git %s stood still for %.0f s and was ended", self.call.service, self.idle)
+        service, request_id = self.call.service, self.call.request_id
+        log.warning("git %s stood still for %.0f s and was ended, request %s", service, self.idle, request_id)
         raise TimeoutError(f"git {self.call.service} stood still")
 
     def _moves(self) -> None:
