@@ -7,8 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from hundredweight.base.quoting import quote
 from hundredweight.cli.lfs.opening import open_clone
-from hundredweight.cli.quoting import quote
 from hundredweight.client.hook_scripts import ensure_hooks
 from hundredweight.client.settings import Settings
 from hundredweight.client.track import TrackOptions, TrackPlan, execute, known_patterns, plan_track

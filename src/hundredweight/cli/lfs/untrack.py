@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from hundredweight.base.quoting import quote
 from hundredweight.cli.lfs.opening import open_clone
-from hundredweight.cli.quoting import quote
 from hundredweight.client.hook_scripts import ensure_hooks
 from hundredweight.client.track import untrack
 
