@@ -90,7 +90,7 @@ class FilterProcess:
             if request.can_delay:
                 self._delay(request, pointer)
                 return
-            content = self._fetch(request, pointer)
+            content = fetch_now(self._downloader(request), self._smudger, request.path, pointer, self._say)
         if content is None and pointer is not None:
             self._send_object(pointer)
         else:
@@ -120,21 +120,19 @@ class FilterProcess:
             self._stream.send_file(spool.descriptor, SUCCESS, END)
 
     def _delay(self, request: Request, pointer: Pointer) -> None:
+        self._delayed[request.path] = pointer
+        self._downloader(request).add(request.path, pointer)
+        self._stream.send(DELAYED)
+
+    def _downloader(self, request: Request) -> Downloads:
         if self._downloads is None:
             from hundredweight.client.downloads import Downloads  # noqa: PLC0415 - network code, for missing objects only
 
-            self._downloads = Downloads(self._workspace)
-        self._delayed[request.path] = pointer
-        self._downloads.add(request.path, pointer)
-        self._stream.send(DELAYED)
+            self._downloads = Downloads(self._workspace, request.treeish)
+        return self._downloads
 
     def _arrived(self) -> list[str]:
         """Paths whose objects are here. When none is left to wait for: all that git has not asked for again, which then
         get their error; and at last an empty list."""
         paths = self._downloads.available() if self._downloads is not None else []
         return paths or list(self._delayed)
-
-    def _fetch(self, request: Request, pointer: Pointer) -> bytes | None:
-        """Download at once. None when the object is here now, else the pointer's bytes, where errors are to be skipped."""
-        failure = self._downloads.failure(pointer.oid) if self._downloads is not None else None
-        return fetch_now(self._workspace, self._smudger, request.path, pointer, self._say, failure)

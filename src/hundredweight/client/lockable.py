@@ -14,7 +14,7 @@ from hundredweight.git.config import parse_bool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Iterable
 
     from hundredweight.client.workspace import Workspace
     from hundredweight.git.attributes import AttributeRules
@@ -41,12 +41,10 @@ def mentions_lockable(workspace: Workspace) -> bool:
 
 
 class LockableFiles:
-    """The lockable patterns of a work tree, and the write bits of the files that match. `own` are the paths that the user
-    has locked."""
+    """The lockable patterns of a work tree, and the write bits of the files that match."""
 
-    def __init__(self, workspace: Workspace, own: Container[str] = ()) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._own = own
         self._rules: AttributeRules = rules(workspace.repository, workspace.git_config, workspace.variables)
 
     @property
@@ -57,12 +55,16 @@ class LockableFiles:
         return self._rules.is_lockable(path)
 
     def fix(self, paths: Iterable[str]) -> list[str]:
-        """Set the write bits of those of `paths` that are lockable. Gives the paths whose bits could not be set."""
+        """Make those of `paths` that are lockable read-only, but for those that the user has locked. Gives the paths whose
+        bits could not be set."""
+        from hundredweight.client.lock_cache import LockCache  # noqa: PLC0415 - json, when something is lockable only
+
         failed = []
+        own = LockCache(self._workspace.lfs_folder).own_paths()
         for path in paths:
             if self.matches(path):
                 try:
-                    set_writable(os.path.join(self._workspace.repository.work_tree, path), path in self._own)
+                    set_writable(os.path.join(self._workspace.repository.work_tree, path), path in own)
                 except OSError:
                     failed.append(path)
         return failed

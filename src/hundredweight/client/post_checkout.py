@@ -8,17 +8,15 @@ from hundredweight.git.run import GitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container
-
     from hundredweight.client.workspace import Workspace
 
 
-def fix_write_bits(workspace: Workspace, before: str, after: str, whole: bool, own: Container[str] = ()) -> list[str]:
+def fix_write_bits(workspace: Workspace, before: str, after: str, whole: bool) -> list[str]:
     """Set the write bits of what the checkout may have written: `whole` says that it went from commit `before` to `after`,
     so that only files that differ matter. Gives the paths that could not be changed."""
     if not keeps_read_only(workspace) or not mentions_lockable(workspace):
         return []
-    files = LockableFiles(workspace, own)
+    files = LockableFiles(workspace)
     if not files.any:
         return []
     if whole and before.strip("0"):

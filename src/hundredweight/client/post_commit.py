@@ -7,16 +7,14 @@ from hundredweight.client.lockable import LockableFiles, keeps_read_only, mentio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container
-
     from hundredweight.client.workspace import Workspace
 
 
-def fix_write_bits(workspace: Workspace, own: Container[str] = ()) -> list[str]:
+def fix_write_bits(workspace: Workspace) -> list[str]:
     """Set the write bits of the files of HEAD's commit. Gives the paths that could not be changed. Raises `GitError`."""
     if not keeps_read_only(workspace) or not mentions_lockable(workspace):
         return []
-    files = LockableFiles(workspace, own)
+    files = LockableFiles(workspace)
     if not files.any:
         return []
     trace("post-commit: checking file write flags at HEAD")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hundredweight.base.ids import Oid
+    from hundredweight.client.downloads import Downloads
     from hundredweight.client.workspace import Workspace
 
 
@@ -81,8 +82,10 @@ def smudge_stream(
     resolution = smudger.resolve(data, path)
     pointer, content = resolution.pointer, resolution.content
     if resolution.missing and pointer is not None:
+        from hundredweight.client.downloads import Downloads  # noqa: PLC0415 - network code, for missing objects only
+
         try:
-            content = fetch_now(workspace, smudger, path or "<unknown file>", pointer, say)
+            content = fetch_now(Downloads(workspace), smudger, path or "<unknown file>", pointer, say)
         except DownloadFailed:
             write_all(sink, pointer.encode())
             raise
@@ -143,21 +146,16 @@ class DownloadFailed(CwtError):
 
 
 def fetch_now(
-    workspace: Workspace,
-    smudger: Smudger,
-    path: str,
-    pointer: Pointer,
-    say: Callable[[str], None],
-    failure: CwtError | None = None,
+    downloads: Downloads, smudger: Smudger, path: str, pointer: Pointer, say: Callable[[str], None]
 ) -> bytes | None:
-    """Download one object while git waits; None when it is here then. Unless errors are to be skipped (the pointer's own
-    bytes are returned then), raises `DownloadFailed`; at once when an earlier `failure` is known."""
+    """Download one object while git waits; None when it is here then. When that fails, now or before in the background,
+    raises `DownloadFailed`, or, where errors are to be skipped, gives the pointer's own bytes."""
+    failure = downloads.failure(pointer.oid)
     if failure is None:
         from hundredweight.base.sizes import format_size  # noqa: PLC0415 - for missing objects only
-        from hundredweight.client.downloads import download_one  # noqa: PLC0415 - network code, for missing objects only
 
         say(f"Downloading {path} ({format_size(pointer.size)})")
-        failure = download_one(workspace, path, pointer)
+        failure = downloads.fetch(path, pointer)
         if failure is None:
             return None
     failed = DownloadFailed(path, pointer.oid, failure)

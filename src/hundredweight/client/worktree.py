@@ -15,6 +15,7 @@ from queue import SimpleQueue
 
 from hundredweight.base.errors import CwtError
 from hundredweight.base.files import AtomicFile, WriteError, clone_file, copy_content
+from hundredweight.base.quoting import quote
 from hundredweight.client.extensions import refuse_extensions
 from hundredweight.git import index
 from hundredweight.protocol.pointer import CUTOFF, try_parse
@@ -257,9 +258,3 @@ def _make_folder(full: str) -> None:
 
 def describe(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
-
-
-def quote(path: str) -> str:
-    """In double quotes, special characters escaped, as git-lfs prints paths."""
-    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{escaped}"'

@@ -1,0 +1,164 @@
+"""Objects that a filter lacks, fetched in the background while git goes on, or at once while it waits.
+
+Imports the network code (70 ms): filters load it when an object is missing.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from hundredweight.base.errors import CwtError
+from hundredweight.base.progress import NullMeter
+from hundredweight.base.trace import trace
+from hundredweight.client.copy_progress import open_progress
+from hundredweight.git import refs
+from hundredweight.transfer.queue import Item, TransferQueue, read_options
+from hundredweight.transfer.server import open_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hundredweight.base.ids import Oid
+    from hundredweight.client.workspace import Workspace
+    from hundredweight.protocol.pointer import Pointer
+    from hundredweight.transfer.server import LfsServer
+
+
+class Downloads:
+    """The downloads of one filter process. `add` any number, then call `available` until it gives nothing; after that the
+    next round may begin. One thread calls; the work is done in others."""
+
+    def __init__(self, workspace: Workspace, treeish: str = "") -> None:
+        """`treeish` is the commit being checked out, as far as git told; lfs.remote.autodetect looks for a remote with it."""
+        self._workspace = workspace
+        self._treeish = treeish
+        self._server: LfsServer | None = None
+        self._queue: TransferQueue | None = None
+        self._changed = threading.Condition()
+        self._arrived: list[str] = []
+        self._finished = False
+        self._crash: BaseException | None = None
+        self._failures: dict[str, CwtError] = {}
+        self._waiter: threading.Thread | None = None
+
+    def add(self, path: str, pointer: Pointer) -> None:
+        """Fetch the object of `path` in the background."""
+        try:
+            if self._queue is None:
+                self._queue = self._open_queue(self._open_server(), self._done)
+            self._queue.add(Item(pointer.oid, pointer.size, path))
+        except CwtError as error:
+            self._failures[pointer.oid] = error
+
+    def available(self) -> list[str]:
+        """Paths whose objects arrived since the last call: waits for at least one, unless all are done. The first call says
+        that no more will be added. Empty when everything has either arrived or failed."""
+        if self._queue is None:
+            return []
+        if self._waiter is None:
+            self._waiter = threading.Thread(target=self._wait, args=(self._queue,), daemon=True)
+            self._waiter.start()
+        with self._changed:
+            while not self._arrived and not self._finished:
+                self._changed.wait()
+            paths, self._arrived = self._arrived, []
+        if not paths:
+            self._waiter.join()
+            self._queue = self._waiter = None
+            self._finished = False
+            if self._crash is not None:
+                raise self._crash
+        return paths
+
+    def failure(self, oid: Oid) -> CwtError | None:
+        """Why the object could not be fetched in the background, if it was tried."""
+        return self._failures.get(oid)
+
+    def fetch(self, path: str, pointer: Pointer) -> CwtError | None:
+        """Fetch one object now. None when it is here, else why not. Raises nothing that the network or the server can cause."""
+        try:
+            failure = self._fetch_from(self._open_server(), path, pointer)
+        except CwtError as error:
+            failure = error
+        if failure is None or not self._workspace.config.bool("lfs.remote.searchall"):
+            return failure
+        trace("git: smudge: default remote failed. searching alternate remotes")
+        for remote in refs.remotes(self._workspace.git_config):
+            server = self._server_of(remote)
+            if self._fetch_from(server, path, pointer) is None:
+                # the next objects are probably there too
+                self._server = server
+                return None
+            server.close()
+        return failure
+
+    def _fetch_from(self, server: LfsServer, path: str, pointer: Pointer) -> CwtError | None:
+        progress = open_progress(self._workspace.variables, "download", path, pointer.size)
+        with self._open_queue(server, meter=_FileMeter(progress) if progress else None) as queue:
+            queue.add(Item(pointer.oid, pointer.size, path))
+            failures = queue.wait()
+        return failures[0].error if failures else None
+
+    def _wait(self, queue: TransferQueue) -> None:
+        try:
+            queue.wait()
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that asks what has arrived
+            self._crash = error
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+
+    def _done(self, item: Item, error: CwtError | None) -> None:
+        with self._changed:
+            if error is None:
+                self._arrived.append(item.path)
+                self._changed.notify_all()
+            else:
+                self._failures[item.oid] = error
+
+    def _open_server(self) -> LfsServer:
+        if self._server is None:
+            self._server = self._server_of(self._detected_remote())
+        return self._server
+
+    def _server_of(self, remote: str) -> LfsServer:
+        workspace = self._workspace
+        git_dir = workspace.repository.git_dir
+        return open_server(workspace.config, workspace.git, workspace.variables, remote, git_dir=git_dir)
+
+    def _detected_remote(self) -> str:
+        config = self._workspace.config
+        if not config.bool("lfs.remote.autodetect"):
+            return ""
+        return refs.remote_holding(self._workspace.git, self._treeish, refs.remotes(config))
+
+    def _open_queue(
+        self,
+        server: LfsServer,
+        on_done: Callable[[Item, CwtError | None], None] | None = None,
+        meter: NullMeter | None = None,
+    ) -> TransferQueue:
+        options = read_options(self._workspace.config, remote_ref(self._workspace))
+        return TransferQueue(server, "download", self._workspace.store, options, meter or NullMeter(), on_done)
+
+
+class _FileMeter(NullMeter):
+    """Progress of one download, to the file that GIT_LFS_PROGRESS names."""
+
+    def __init__(self, report: Callable[[int], None]) -> None:
+        self._report = report
+
+    def advance(self, name: str, delta: int) -> None:
+        del name
+        self._report(delta)
+
+
+def remote_ref(workspace: Workspace) -> str:
+    """The full name of the remote's ref that belongs to the current branch, for servers that decide by it; may be empty."""
+    current = refs.current(workspace.git)
+    if current is None:
+        return ""
+    config = workspace.config
+    branch = current.name if current.is_branch else ""
+    return refs.push_target(config, refs.default_push_remote(config, branch), current)
