@@ -42,7 +42,13 @@ class Repository:
     @property
     def root_git(self) -> Git:
         """git at the top of the work tree (in a bare repository, where it was started): paths are relative to it."""
-        return self.git.at(self.work_tree, keep_repository=True) if self.work_tree else self.git
+        if not self.work_tree:
+            return self.git
+        git = self.git.at(self.work_tree, keep_repository=True)
+        # Relative values would mean another place there.
+        known = {"GIT_DIR": self.git_dir, "GIT_COMMON_DIR": self.common_dir, "GIT_WORK_TREE": self.work_tree}
+        named = {name: path for name, path in known.items() if name in git.env}
+        return git.with_env(**named) if named else git
 
     @property
     def null_id(self) -> str:
