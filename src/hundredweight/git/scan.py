@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
     Answer = TypeVar("Answer")
 
+EMPTY_TREES = {
+    "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
+"""The tree without entries, by object format: it stands for HEAD before the first commit. Git knows it without storing it."""
 _READ_SIZE = 1 << 17
 _FORGET_AFTER = 4096
 
