@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
@@ -17,6 +18,10 @@ from tests.people import PROGRAMS, Person, isolated
 
 START_SECONDS = 30.0
 STOP_SECONDS = 40.0
+
+
+def pointer_text(oid: str, size: int) -> str:
+    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n"
 
 
 class RunningHub:
@@ -102,6 +107,17 @@ class RunningHub:
 
     def remote(self, name: str) -> str:
         return f"{self.url}/{name}.git"
+
+    def upload(self, name: str, data: bytes) -> str:
+        """Put an object into the repository, as a client does; its pointer's text."""
+        oid = hashlib.sha256(data).hexdigest()
+        wanted = {"operation": "upload", "transfers": ["basic"], "objects": [{"oid": oid, "size": len(data)}]}
+        batch = json.loads(self.request("POST", f"/{name}.git/info/lfs/objects/batch", wanted)[2])
+        action = batch["objects"][0].get("actions", {}).get("upload")
+        if action is not None:
+            path = action["href"].removeprefix(self.url)
+            self.request("PUT", path, data, token="", headers=action.get("header"))
+        return pointer_text(oid, len(data))
 
     def api(self, method: str, path: str, fields: dict[str, Any] | None = None, token: str | None = None) -> Any:
         """The JSON that `/api/v1` answers; the admin's token unless another is given. Raises `HTTPError`."""

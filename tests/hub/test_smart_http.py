@@ -147,7 +147,9 @@ def test_who_may_do_what(hub: RunningHub, ada: Person, pushed: tuple[str, Path],
     assert "could not read Username" in nobody.git("clone", hub.remote(name), check=False)
     nobody.login(hub.url, "cwt_wrong")
     assert "Authentication failed" in nobody.git("clone", hub.remote(name), check=False)
-    assert "could not read Username" in nobody.git("clone", hub.remote("no/such"), check=False), "git forgot the bad one"
+    assert "could not read Username" in nobody.git("clone", hub.remote("no/such"), check=False), (
+        "git forgot the bad one"
+    )
 
 
 def test_a_revoked_token_opens_nothing(hub: RunningHub, pushed: tuple[str, Path], tmp_path: Path) -> None:
