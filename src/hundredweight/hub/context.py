@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import anyio.to_thread
 
-from hundredweight.hub.errors import TooLarge, Unprocessable
+from hundredweight.hub.errors import TooLarge, TooSlow, Unprocessable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
 
@@ -58,11 +59,26 @@ async def json_body(request: Request, limit: int = MAX_JSON) -> bytes:
     if int(length) > limit:
         raise TooLarge(f"the request's body is longer than {limit} bytes")
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in steady_stream(request):
         body += chunk
         if len(body) > limit:
             raise TooLarge(f"the request's body is longer than {limit} bytes")
     return bytes(body)
+
+
+async def steady_stream(request: Request) -> AsyncIterator[bytes]:
+    """The body's chunks as they come. Raises `TooSlow` when none comes for long, `ClientDisconnect` when the client left."""
+    seconds = services_of(request).settings.idle_seconds
+    chunks = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise TooSlow(f"nothing came for {seconds} seconds") from error
+        yield chunk
 
 
 def base_url(request: Request) -> str:

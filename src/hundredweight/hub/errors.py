@@ -75,6 +75,12 @@ class Unprocessable(Refusal):
     status = 422
 
 
+class TooSlow(Refusal):
+    """Nothing came for too long (408)."""
+
+    status = 408
+
+
 class Busy(Refusal):
     """Not now (503)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from hundredweight.hub.services import Services
 
 _ID = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+MAX_DRAIN = 32 << 20
+DRAIN_SECONDS = 5.0
 CLIENT_GONE = 499
 """The status in the log for a request whose client left, as nginx has it."""
 
@@ -42,6 +45,10 @@ class RequestFrame:
             await self._app(scope, receive, exchange.send)
         except ClientDisconnect:
             exchange.status = CLIENT_GONE
+        except asyncio.CancelledError:
+            # The grace period after SIGTERM is over.
+            exchange.status = exchange.status or 503
+            raise
         except Exception as error:  # noqa: BLE001 - the border: nothing escapes to the server
             await self._refuse(error, exchange, scope, receive)
         finally:
@@ -57,7 +64,23 @@ class RequestFrame:
             # Too late for another answer: the server cuts the connection, so the client sees a short body.
             exchange.status = status
             raise error
+        if status != CLIENT_GONE:
+            await _drain(receive)
         await error_response(error, scope["path"], exchange.id)(scope, receive, exchange.send)
+
+
+async def _drain(receive: Receive) -> None:
+    """Read some of the unwanted body: closing on unread bytes resets the connection, and the client may never see why."""
+    left = MAX_DRAIN
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b"")) + 1
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
 
 
 class _Exchange:

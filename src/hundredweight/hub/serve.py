@@ -131,7 +131,7 @@ class _Granian(Server):
             runtime_blocking_threads=16,
             log_enabled=False,
         )
-        self.workers_kill_timeout = grace or None
+        self.workers_kill_timeout = grace
         self._listener = listener
 
     def _init_shared_socket(self) -> None:
@@ -142,21 +142,37 @@ class _Granian(Server):
 async def _run(
     app: Starlette, listener: socket.socket, settings: Settings, log: Log, announce: Callable[[str], None]
 ) -> None:
-    for name in ("granian", "_granian", "hundredweight.hub"):
+    """Serve until a signal. The first lets running requests finish, a second ends them too."""
+    for name in ("granian", "_granian"):
         logging.getLogger(name).addHandler(ServerLog(log))
+    url = url_of(listener, settings.host)
     server = _Granian(app, listener, settings.grace_seconds)
     loop = asyncio.get_running_loop()
-    url = url_of(listener, settings.host)
+    serving = loop.create_task(server.serve())
 
     def stop() -> None:
+        if server.interrupt_signal:
+            serving.cancel()
+            return
         log.event("stopping", grace=settings.grace_seconds)
         server.stop()  # type: ignore[no-untyped-call]
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    loop.set_exception_handler(_loop_failure(log, server))
     log.event("listening", url=url, data=settings.inside())
     announce(f"listening on {url}")
     try:
-        await server.serve()
-    except TimeoutError:
-        log.event("requests were still running when the grace period ended")
+        await serving
+    except (TimeoutError, asyncio.CancelledError):
+        log.event("ended requests that were still running")
+
+
+def _loop_failure(log: Log, server: _Granian) -> Callable[[asyncio.AbstractEventLoop, dict[str, object]], None]:
+    def report(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        if isinstance(error, asyncio.InvalidStateError) and server.interrupt_signal:
+            return  # granian tells its worker, which the end of the grace period cancelled, that it is done
+        log.failure(str(context.get("message")), error if isinstance(error, BaseException) else LocalError("unknown"))
+
+    return report

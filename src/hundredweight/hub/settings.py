@@ -45,6 +45,8 @@ class Settings:
     """git processes that run at once for fetches and pushes; further requests wait."""
     anonymous_read: bool = False
     """Whether everybody may read every repository, without a token."""
+    idle_seconds: int = 120
+    """How long a request's body may pause before the hub gives it up."""
     action_seconds: int = 3600
     """How long the URLs that a batch request hands out stay valid."""
     grace_seconds: int = 30
@@ -66,6 +68,7 @@ class Settings:
             ("max_batch", 1),
             ("git_processes", 1),
             ("action_seconds", 10),
+            ("idle_seconds", 1),
             ("grace_seconds", 0),
         ):
             if getattr(self, name) < low:

@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     option("--max-batch", metavar="N", help="objects in one LFS batch request (1000)")
     option("--git-processes", metavar="N", help="git processes at once; further fetches and pushes wait (16)")
     option("--anonymous-read", action="store_const", const="true", help="let everybody read every repository")
+    option("--idle-seconds", metavar="N", help="how long a request's body may pause (120)")
     option("--action-seconds", metavar="N", help="how long upload and download URLs stay valid (3600)")
     option("--grace-seconds", metavar="N", help="how long running requests may finish after SIGTERM (30)")
     option("--log-format", metavar="FORMAT", help="text or json (text)")

@@ -106,8 +106,8 @@ def _download(services: Services, item: Wanted, known: Mapping[Oid, int], place:
 
 def _with_action(services: Services, operation: str, item: Wanted, place: Place) -> BatchObject:
     seconds = services.settings.action_seconds
-    name, user = place.repository.name, place.principal.user
-    query = services.signer.query(operation, name, item.oid, item.size, user=user, seconds=seconds)
+    user = place.principal.user
+    query = services.signer.query(operation, place.repository.id, item.oid, item.size, user=user, seconds=seconds)
     action = Action(f"{place.url}/objects/{item.oid}?{query}", expires_in=seconds)
     return BatchObject(item.oid, item.size, {operation: action}, authenticated=True)
 

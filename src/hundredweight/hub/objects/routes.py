@@ -12,6 +12,7 @@ from hundredweight.hub.context import base_url, in_thread, json_body, principal_
 from hundredweight.hub.errors import NotFound, TooLarge, Unprocessable
 from hundredweight.hub.objects import batch
 from hundredweight.hub.objects.download import object_response
+from hundredweight.hub.objects.signing import BadSignature
 from hundredweight.hub.objects.upload import receive_object
 from hundredweight.hub.tokens.service import Scope
 from hundredweight.protocol.batch import DOWNLOAD, UPLOAD, BatchRequest, VerifyRequest
@@ -87,15 +88,17 @@ def _oid(request: Request) -> Oid:
 
 async def _open_for(request: Request, services: Services, oid: Oid, operation: str) -> tuple[Repository, int, str]:
     """(repository, size announced or -1, user), by the URL's signature, else by the token."""
+    if "signature" not in request.query_params:
+        upload = operation == UPLOAD
+        opened, principal = await repository_of(request, Scope.WRITE if upload else Scope.READ, create=upload)
+        return opened, -1, principal.user
     name = RepoName.parse(f"{request.path_params['owner']}/{request.path_params['name']}")
-    signed = services.signer.check(operation, name, oid, request.query_params)
-    if signed is None:
-        repository, principal = await repository_of(
-            request, Scope.WRITE if operation == UPLOAD else Scope.READ, create=operation == UPLOAD
-        )
-        return repository, -1, principal.user
-    request.state.user = signed[1]
-    return await in_thread(services.repositories.get, name), *signed
+    repository = await in_thread(services.repositories.find, name)
+    if repository is None:
+        raise BadSignature
+    size, user = services.signer.check(operation, repository.id, oid, request.query_params)
+    request.state.user = user
+    return repository, size, user
 
 
 ROUTES = [

@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from hundredweight.base.ids import Oid, RepoName
 from hundredweight.hub.database.schema import objects, possession, repositories
+from hundredweight.hub.repos.service import RepositoryMissing
 from hundredweight.protocol.pointer import EMPTY_OID
 
 if TYPE_CHECKING:
@@ -70,9 +71,14 @@ class Objects:
         return found | readable
 
     def record(self, repository: Repository, oid: Oid, size: int, user: str) -> None:
-        """The store has the object, verified, and the repository brought it."""
+        """The store has the object, verified, and the repository brought it.
+
+        Raises `RepositoryMissing` if that is gone meanwhile.
+        """
         row = {"oid": oid, "size": size, "created_at": time.time()}
         with self._database.write() as connection:
+            if connection.execute(select(repositories.c.id).where(repositories.c.id == repository.id)).scalar() is None:
+                raise RepositoryMissing(repository.name)
             connection.execute(_insert_new(connection, objects).values(row))
             _possess(connection, repository, oid, user)
 

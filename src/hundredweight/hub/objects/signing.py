@@ -1,8 +1,9 @@
 """Signed URLs: what a batch answer hands out, so that each transfer needs no token and no look-up.
 
-A signature covers the operation, the repository, the object, its size, the user and the end of validity. It is in the
-query, not in a header: stock clients, curl and download tools all take it, and a client with an Authorization header
-for every request (`http.extraheader`) does not get in its way. The hub never logs queries.
+A signature covers the operation, the repository (its number: a later one of the same name is another), the object,
+its size, the user and the end of validity. It is in the query, not in a header: stock clients, curl and download
+tools all take it, and a client with an Authorization header for every request (`http.extraheader`) does not get in
+its way. The hub never logs queries.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hundredweight.hub.errors import Forbidden
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hundredweight.base.ids import Oid, RepoName
+    from hundredweight.base.ids import Oid
 
 
 class ActionExpired(Forbidden):
@@ -32,6 +33,9 @@ class BadSignature(Forbidden):
 
     hint = "repeat the command; it asks for a new one"
 
+    def __init__(self) -> None:
+        super().__init__("the URL's signature is wrong")
+
 
 class Signer:
     """Makes and checks signatures with one key."""
@@ -39,21 +43,18 @@ class Signer:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def query(self, operation: str, name: RepoName, oid: Oid, size: int, *, user: str, seconds: int) -> str:
+    def query(self, operation: str, repository: int, oid: Oid, size: int, *, user: str, seconds: int) -> str:
         """The query string of a URL that is valid for `seconds`."""
         expires = str(int(time.time()) + seconds)
-        signature = self._sign(operation, name, oid, str(size), user, expires)
+        signature = self._sign(operation, str(repository), oid, str(size), user, expires)
         return urlencode({"size": size, "user": user, "expires": expires, "signature": signature})
 
-    def check(self, operation: str, name: RepoName, oid: Oid, query: Mapping[str, str]) -> tuple[int, str] | None:
-        """(size, user) of a signed request, None for one without signature. Raises `BadSignature`, `ActionExpired`."""
-        signature = query.get("signature")
-        if signature is None:
-            return None
-        size, user, expires = (query.get(key, "") for key in ("size", "user", "expires"))
-        expected = self._sign(operation, name, oid, size, user, expires)
+    def check(self, operation: str, repository: int, oid: Oid, query: Mapping[str, str]) -> tuple[int, str]:
+        """(size, user) of a signed request. Raises `BadSignature`, `ActionExpired`."""
+        signature, size, user, expires = (query.get(key, "") for key in ("signature", "size", "user", "expires"))
+        expected = self._sign(operation, str(repository), oid, size, user, expires)
         if not hmac.compare_digest(signature.encode(), expected.encode()):
-            raise BadSignature("the URL's signature is wrong")
+            raise BadSignature
         if int(expires) < time.time():
             raise ActionExpired("the URL has expired")
         return int(size), user

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from hundredweight.hub.context import in_thread
+from hundredweight.hub.context import in_thread, steady_stream
 from hundredweight.hub.errors import Refusal, Unprocessable
 from hundredweight.store.objects import ObjectMismatch
 
@@ -73,7 +73,7 @@ async def _receive(request: Request, services: Services, target: ObjectWriter) -
     parts: list[bytes] = []
     held = 0
     try:
-        async for chunk in request.stream():
+        async for chunk in steady_stream(request):
             parts.append(chunk)
             held += len(chunk)
             if held >= uploads.batch_size:

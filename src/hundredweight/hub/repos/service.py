@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
-from hundredweight.base.files import make_folders, temp_path
+from hundredweight.base.files import make_folders, temp_path, write_file
 from hundredweight.base.ids import RepoName
 from hundredweight.hub.database.schema import repositories
 from hundredweight.hub.errors import Conflict, NotFound
@@ -26,17 +26,24 @@ if TYPE_CHECKING:
     from hundredweight.git.run import Git
     from hundredweight.hub.database.engine import Database
 
-GIT_CONFIG = (
-    ("http.receivepack", "true"),
-    ("uploadpack.allowFilter", "true"),
-    ("uploadpack.allowAnySHA1InWant", "true"),
-    ("receive.fsckObjects", "true"),
-    ("receive.advertisePushOptions", "true"),
-    ("transfer.advertiseSID", "false"),
-    ("core.logAllRefUpdates", "true"),
-    ("gc.auto", "0"),
-)
-"""Pushes are checked by git itself; loose objects are packed by maintenance, never in the middle of a push."""
+GIT_CONFIG = """\
+[core]
+\tfsync = committed,reference
+\tlogAllRefUpdates = true
+[http]
+\treceivepack = true
+[receive]
+\tfsckObjects = true
+\tadvertisePushOptions = true
+[receive "fsck"]
+\tbadTimezone = ignore
+\tmissingSpaceBeforeDate = ignore
+\tzeroPaddedFilemode = ignore
+[uploadpack]
+\tallowFilter = true
+\tallowAnySHA1InWant = true
+"""
+"""Pushes are checked by git, save for old flaws that many histories have; what was accepted survives a crash of the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +173,10 @@ class Repositories:
         temp = temp_path(self._temp, "repository")
         make_folders(os.path.dirname(path), durable=True)
         self._git.output("init", "--quiet", "--bare", "--template=", "--initial-branch=main", temp)
-        for key, value in GIT_CONFIG:
-            self._git.output("-C", temp, "config", key, value)
+        config = os.path.join(temp, "config")
+        with open(config, "rb") as file:
+            made = file.read()
+        write_file(config, made + GIT_CONFIG.encode(), durable=True)
         if os.path.isdir(path):
             os.rename(path, f"{path}.stray-{int(time.time())}")
         os.rename(temp, path)
