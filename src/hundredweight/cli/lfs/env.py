@@ -1,0 +1,58 @@
+"""`git lfs env`: show everything that decides what LFS does in this place."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from hundredweight.cli.lfs.opening import warn_of_unsafe_keys
+from hundredweight.cli.main import version_line
+from hundredweight.client.env import Surroundings
+from hundredweight.client.workspace import open_workspace
+from hundredweight.git.config import Config, load
+from hundredweight.git.repository import NotARepository
+from hundredweight.git.run import Git, GitError
+
+if TYPE_CHECKING:
+    from hundredweight.cli.env import Environment
+
+
+def parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser("git lfs env", description="Show what decides what LFS does in this place.")
+
+
+def run(args: list[str], environment: Environment) -> int:
+    parser().parse_args(args)
+    git = Git()
+    around = surroundings(git, environment)
+    for kind, alias in around.ambiguous_aliases():
+        sys.stderr.write(f"warning: Multiple 'url.*{kind}' keys with the same alias: \"{alias}\"\n")
+    for line in report(git, around):
+        print(line)
+    return 0
+
+
+def surroundings(git: Git, environment: Environment) -> Surroundings:
+    """What is around the current folder, a clone or none."""
+    try:
+        workspace = open_workspace(git, environment.variables)
+    except NotARepository:
+        return Surroundings(git, _config_outside(git), environment.variables, None)
+    warn_of_unsafe_keys(workspace)
+    return Surroundings(git, workspace.config, environment.variables, workspace)
+
+
+def report(git: Git, around: Surroundings) -> list[str]:
+    """Versions, a blank line, then the rest."""
+    version = os.fsdecode(git.run("version").out).strip()
+    return [version_line(), version, "", *around.lines()]
+
+
+def _config_outside(git: Git) -> Config:
+    try:
+        return load(git)
+    except GitError:
+        # GIT_DIR or GIT_WORK_TREE names a place that is none; git reads no configuration then.
+        return Config()
