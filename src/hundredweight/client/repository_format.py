@@ -24,7 +24,10 @@ class UnknownFormat(CwtError):
 
 def ensure(workspace: Workspace) -> None:
     """Check the version, and write it when it is not there yet; quietly give up that where the clone is read-only."""
-    version = workspace.git_config.get(KEY)
+    if workspace.git_config.get(KEY) == "0":
+        return
+    # Only the clone's own configuration counts; this takes a process, but just once in the life of a clone.
+    version = workspace.git.run("config", "--local", "--get", KEY).out.decode().strip()
     if version not in ("", "0"):
         raise UnknownFormat(version)
     if not version:
