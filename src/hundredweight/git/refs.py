@@ -25,7 +25,7 @@ class UnknownRef(CwtError):
     exit_code = 2
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"git cannot resolve ref '{name}'", hint="run 'git show-ref' for the names there are")
+        super().__init__(f'Git can\'t resolve ref: "{name}"', hint="run 'git show-ref' for the names there are")
         self.name = name
 
 
