@@ -42,13 +42,15 @@ class UnsafeCredential(UsageError):
 
 
 class Credential:
-    """What one source said: git credential's keys, each with its values in order. `source` is netrc, askpass or git."""
+    """What one source said: git credential's keys, each with its values in order. `source` is netrc, askpass or git, `key` what
+    was asked for."""
 
-    __slots__ = ("source", "values")
+    __slots__ = ("key", "source", "values")
 
-    def __init__(self, values: Mapping[str, list[str]], source: str) -> None:
+    def __init__(self, values: Mapping[str, list[str]], source: str, key: str) -> None:
         self.values = dict(values)
         self.source = source
+        self.key = key
 
     def first(self, key: str) -> str:
         found = self.values.get(key)
@@ -114,11 +116,10 @@ class CredentialSource:
                 trace(f"netrc: git credential approve ({_describe(credential.values)})")
                 self._netrc_refused.discard(_host_name(credential.first("host")))
                 return
-            key = _key(credential.values)
             if self._remember:
-                if key in self._memory:
+                if credential.key in self._memory:
                     return
-                self._memory[key] = credential
+                self._memory[credential.key] = credential
             if credential.source == "git":
                 trace(f"creds: git credential approve ({_describe(credential.values)})")
                 self._run("approve", credential.values)
@@ -130,7 +131,7 @@ class CredentialSource:
                 trace(f"netrc: git credential reject ({_describe(credential.values)})")
                 self._netrc_refused.add(_host_name(credential.first("host")))
                 return
-            self._memory.pop(_key(credential.values), None)
+            self._memory.pop(credential.key, None)
             if credential.source == "git":
                 self._run("reject", credential.values)
 
@@ -173,7 +174,7 @@ class CredentialSource:
         described = f'"{_first(query, "protocol")}", "{_first(query, "host")}", "{user}", "{_first(query, "path")}"'
         trace(f"netrc: git credential fill ({described})")
         values = {"username": [user], "password": [password], "protocol": query["protocol"], "host": query["host"]}
-        return Credential({**values, **({"path": query["path"]} if "path" in query else {})}, "netrc")
+        return Credential({**values, **({"path": query["path"]} if "path" in query else {})}, "netrc", _key(query))
 
     def _askpass_program(self) -> str:
         for value in (self._variables.get("GIT_ASKPASS"), self._config.get("core.askpass") or None):
@@ -189,7 +190,7 @@ class CredentialSource:
         password = self._ask(
             f'Password for "{protocol}://{user}@{place}"' if user else f'Password for "{protocol}://{place}"'
         )
-        return Credential({**query, "username": [user], "password": [password]}, "askpass")
+        return Credential({**query, "username": [user], "password": [password]}, "askpass", _key(query))
 
     def _ask(self, prompt: str) -> str:
         program = self._askpass_program()
@@ -208,7 +209,7 @@ class CredentialSource:
         values = self._run(
             "fill", query, protect=urlmatch.flag(self._config, "credential", url, "protectprotocol", True)
         )
-        return Credential(values, "git") if values else None
+        return Credential(values, "git", _key(query)) if values else None
 
     def _run(self, verb: str, query: Mapping[str, list[str]], *, protect: bool = True) -> dict[str, list[str]]:
         """One `git credential`. Its stderr is the user's: git's prompts and helpers' words go there, and a cache daemon that a

@@ -355,6 +355,7 @@ def broken(method: str, url: str, error: BaseException) -> ConnectionFailed:
     while (inner := _inner(cause)) is not None and id(inner) not in seen:
         seen.add(id(inner))
         cause = inner
+    # urllib3 counts a refused connection among the time-outs.
     established = not isinstance(error, (NewConnectionError, ProxyError))
     if isinstance(cause, ssl.SSLCertVerificationError):
         reason = f"certificate of {urlsplit(url).hostname} not trusted: {cause.verify_message}"
@@ -362,7 +363,7 @@ def broken(method: str, url: str, error: BaseException) -> ConnectionFailed:
         return ConnectionFailed(method, url, reason, hint=hint, temporary=False, established=False)
     if isinstance(error, NameResolutionError):
         reason = f"no such host '{urlsplit(url).hostname}'"
-    elif isinstance(error, (UrllibTimeout, TimeoutError)):
+    elif isinstance(error, (UrllibTimeout, TimeoutError)) and established:
         reason = "the server does not answer (see lfs.dialtimeout and lfs.activitytimeout)"
     elif isinstance(cause, OSError) and cause.strerror:
         reason = cause.strerror.lower()

@@ -74,6 +74,9 @@ class Session:
             following = self._exchange.redirect(response)
             if following is None:
                 return response
+            if access_url is not None and _origin(following.url) != _origin(current.url):
+                # Another server: whether it wants credentials is its own affair.
+                access_url = "{}://{}/".format(*_origin(following.url))
             current = following
         raise BadRedirect("too many redirects")
 
