@@ -23,15 +23,17 @@ class BadLockPath(UsageError):
 class Locking:
     """Locks of one clone at one remote. Use as a context."""
 
-    def __init__(self, workspace: Workspace, remote: str = "", ref: str = "") -> None:
-        """`remote` is by default where pushes go, `ref` the full name there that a push of HEAD updates."""
+    def __init__(self, workspace: Workspace, remote: str = "", ref: str = "", server: LfsServer | None = None) -> None:
+        """`remote` is by default where pushes go, `ref` the full name there that a push of HEAD updates. A `server` that is
+        open already stays the caller's to close."""
         self.workspace = workspace
         config = workspace.config
         self.remote = remote or default_push_remote(config, current_branch(workspace.git))
         head = current(workspace.git) if not ref else None
         self.ref = ref or (push_target(config, self.remote, head) if head is not None else "")
         self.cache = LockCache(workspace.lfs_folder)
-        self._server: LfsServer | None = None
+        self._server = server
+        self._borrowed = server is not None
 
     @property
     def server(self) -> LfsServer:
@@ -46,7 +48,7 @@ class Locking:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        if self._server is not None:
+        if self._server is not None and not self._borrowed:
             self._server.close()
 
 

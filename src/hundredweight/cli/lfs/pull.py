@@ -1,0 +1,70 @@
+"""`git lfs pull`: download what is checked out, and put it into the work tree."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
+from hundredweight.cli.lfs.transfers import CommandRefused, checked_remote, refuse, report_failures
+from hundredweight.cli.progress import open_meter
+from hundredweight.client.pull import plan_pull, pull, writes_files
+from hundredweight.client.settings import Settings
+from hundredweight.git import refs
+from hundredweight.protocol.batch import DOWNLOAD
+from hundredweight.transfer.server import open_server
+
+if TYPE_CHECKING:
+    from hundredweight.cli.env import Environment
+    from hundredweight.client.workspace import Workspace
+
+_NO_FILTER = (
+    "Skipping object checkout, Git LFS is not installed for this repository.\n"
+    "Consider installing it with 'git lfs install'."
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        "git lfs pull", description="Download what is checked out, and put it into the work tree."
+    )
+    made.add_argument("-I", "--include", metavar="PATTERNS", help="only files that match one of these, comma-separated")
+    made.add_argument("-X", "--exclude", metavar="PATTERNS", help="no files that match one of these, comma-separated")
+    made.add_argument("remote", nargs="?", default="", metavar="REMOTE", help="a remote's name, or a URL")
+    return made
+
+
+def run(args: list[str], environment: Environment) -> int:
+    options = parser().parse_args(args)
+    workspace = open_clone(environment)
+    warn_of_unsafe_keys(workspace)
+    try:
+        remote = checked_remote(workspace, options.remote) if options.remote else ""
+        if refs.current(workspace.git) is None:
+            raise CommandRefused("Could not pull: HEAD has no commit yet")
+        pull_into(workspace, environment, remote, options.include, options.exclude)
+    except CommandRefused as error:
+        return refuse(error)
+    return 0
+
+
+def pull_into(
+    workspace: Workspace, environment: Environment, remote: str, include: str | None, exclude: str | None
+) -> None:
+    """The whole of a pull with its messages. Raises `CommandRefused` when something did not arrive."""
+    paths = Settings(workspace.config, workspace.variables).path_filter(include, exclude)
+    plan = plan_pull(workspace, paths)
+    write = writes_files(workspace)
+    git_dir = workspace.repository.git_dir
+    meter = open_meter(environment, workspace.config)
+    with open_server(workspace.config, workspace.git, workspace.variables, remote, DOWNLOAD, git_dir=git_dir) as server:
+        result = pull(workspace, plan, server, meter, write=write)
+        url = server.endpoint.url
+    for outcome in result.writes:
+        if outcome.error is not None:
+            refuse(outcome.error)
+    report_failures(result.failures)
+    if result.failures:
+        raise CommandRefused(f"Failed to fetch some objects from '{url}'")
+    if not write and not workspace.repository.bare:
+        print(_NO_FILTER)
