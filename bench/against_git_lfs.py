@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.stage import ROOT, Case, Client, Hub, MemoryWatch, make_files, running_hub, warm_memory
+from bench.stage import ROOT, Case, Client, Hub, MemoryWatch, fill_page_cache, make_files, running_hub
 
 MIB = 1 << 20
 CASES = (
@@ -251,7 +251,7 @@ def main() -> int:
     rows: list[Row] = []
     hub_peaks: dict[str, int] = {}
     try:
-        warm_memory()
+        fill_page_cache(folder)
         clients = make_clients(folder, options.stock.resolve())
         for number in options.case or (1, 2, 3):
             comparison = Comparison(CASES[number - 1], clients, folder)
