@@ -38,11 +38,11 @@ class RequestFrame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send)
+        exchange = _Exchange(scope, receive, send)
         metrics = self._services.metrics
         metrics.running.inc()
         try:
-            await self._app(scope, receive, exchange.send)
+            await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             exchange.status = CLIENT_GONE
         except asyncio.CancelledError:
@@ -50,13 +50,13 @@ class RequestFrame:
             exchange.status = exchange.status or 503
             raise
         except Exception as error:  # noqa: BLE001 - the border: nothing escapes to the server
-            await self._refuse(error, exchange, scope, receive)
+            await self._refuse(error, exchange, scope)
         finally:
             metrics.running.dec()
             metrics.count(scope["method"], scope["path"], exchange.status, exchange.seconds)
             self._log.request(exchange.fields())
 
-    async def _refuse(self, error: Exception, exchange: _Exchange, scope: Scope, receive: Receive) -> None:
+    async def _refuse(self, error: Exception, exchange: _Exchange, scope: Scope) -> None:
         status = status_of(error)
         if not isinstance(error, CwtError | HTTPException) or status in (500, 503):
             self._log.failure("request failed", error, id=exchange.id, path=scope["path"])
@@ -65,20 +65,18 @@ class RequestFrame:
             exchange.status = status
             raise error
         if status != CLIENT_GONE:
-            await _drain(receive)
-        await error_response(error, scope["path"], exchange.id)(scope, receive, exchange.send)
+            await _drain(exchange)
+        await error_response(error, scope["path"], exchange.id)(scope, exchange.receive, exchange.send)
 
 
-async def _drain(receive: Receive) -> None:
+async def _drain(exchange: _Exchange) -> None:
     """Read some of the unwanted body: closing on unread bytes resets the connection, and the client may never see why."""
     left = MAX_DRAIN
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
-            while left > 0:
-                message = await receive()
+            while left > 0 and not exchange.body_ended:
+                message = await exchange.receive()
                 left -= len(message.get("body", b"")) + 1
-                if message["type"] != "http.request" or not message.get("more_body", False):
-                    return
     except TimeoutError:
         return
 
@@ -86,9 +84,12 @@ async def _drain(receive: Receive) -> None:
 class _Exchange:
     """One request and what was answered."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope
+        self._receive = receive
         self._send = send
+        self.body_ended = False
+        """Whether the whole body was received. Asking for more would wait until the client leaves."""
         self._begun = time.perf_counter()
         self.id = _request_id(scope)
         self.status = 0
@@ -99,6 +100,11 @@ class _Exchange:
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self._begun
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.body_ended = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
