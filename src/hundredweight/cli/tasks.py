@@ -33,6 +33,10 @@ class Tasks:
         self.finish()
         self._show(f"{message}: ...")
 
+    def line(self, text: str) -> None:
+        """A step told in free words; called again, the words change."""
+        self._show(text)
+
     def counted(self, message: str, total: int) -> None:
         """A step of `total` parts begins; `count` tells how far it is."""
         self.finish()

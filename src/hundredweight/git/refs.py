@@ -249,6 +249,20 @@ def stashes(git: Git) -> list[str]:
     return result.out.decode().split() if result.code == 0 else []
 
 
+def autostashes(git: Git) -> list[str]:
+    """Commits that a rebase or merge under way in git's work tree will apply at its end; no ref names them."""
+    names = ("rebase-merge/autostash", "rebase-apply/autostash", "MERGE_AUTOSTASH")
+    paths = git.text("rev-parse", *(part for name in names for part in ("--git-path", name))).splitlines()
+    commits = []
+    for path in paths:
+        try:
+            with open(os.path.join(git.folder, path), encoding="ascii") as file:
+                commits.append(file.read().strip())
+        except FileNotFoundError:
+            continue
+    return commits
+
+
 def worktrees(git: Git) -> list[Worktree]:
     """Every work tree but bare ones, the main one first. Raises `GitError`."""
     listed = git.run("worktree", "list", "--porcelain", "-z")
