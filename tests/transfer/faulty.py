@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -120,6 +121,7 @@ class FaultyServer:
         self.challenge_header = "LFS-Authenticate"
         self.max_batch = 0
         self.page = 2
+        self.public_url = ""
         self.uploading = 0
         self.most_uploading = 0
         self.lock = threading.Lock()
@@ -142,7 +144,11 @@ class FaultyServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_address[1]}/lfs"
+        return self.public_url or f"http://127.0.0.1:{self._http.server_address[1]}/lfs"
+
+    def speak_tls(self, context: ssl.SSLContext) -> None:
+        """From now on, TLS only."""
+        self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
 
     def add(self, data: bytes) -> str:
         oid = hashlib.sha256(data).hexdigest()

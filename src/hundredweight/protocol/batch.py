@@ -62,7 +62,8 @@ class Action:
     def fields(self) -> Json:
         at = None if self.expires_at is None else datetime.fromtimestamp(int(self.expires_at), UTC)
         stamp = None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")
-        return present(href=self.href, header=dict(self.header), expires_in=self.expires_in, expires_at=stamp)
+        optional = present(header=dict(self.header), expires_in=self.expires_in, expires_at=stamp)
+        return {"href": self.href, **optional}
 
 
 @dataclass(frozen=True, slots=True)

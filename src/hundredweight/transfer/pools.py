@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
@@ -303,12 +304,11 @@ def _load_authorities(context: ssl.SSLContext, path: str) -> None:
 
 
 def _socks_manager(proxy: str, options: dict[str, object]) -> urllib3.PoolManager:
-    try:
-        from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415 - needs a library that few have
-    except ImportError as error:
-        raise CwtError(
-            f"cannot use the SOCKS proxy '{urlsplit(proxy).hostname}' without PySocks", hint="run 'pip install PySocks'"
-        ) from error
+    if find_spec("socks") is None:
+        name = urlsplit(proxy).hostname
+        raise CwtError(f"cannot use the SOCKS proxy '{name}' without PySocks", hint="run 'pip install PySocks'")
+    from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415 - needs a library that few have
+
     return SOCKSProxyManager(proxy, **options)  # type: ignore[arg-type]
 
 
