@@ -53,6 +53,10 @@ def _main(program: str, commands: tuple[str, ...], argv: list[str]) -> NoReturn:
         code = 141
     except KeyboardInterrupt:
         code = 130
+    except Exception as error:  # noqa: BLE001 - the outermost frame: what nobody expected is logged and told
+        from hundredweight.cli.crash import handle
+
+        code = handle(error, environment)
     _leave(code)
 
 

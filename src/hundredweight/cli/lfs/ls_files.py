@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hundredweight.base.sizes import format_size
+from hundredweight.cli.arguments import parse_mixed
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.client.ls_files import BadChoice, is_checked_out, is_stored, list_files
 from hundredweight.git.patterns import PathFilter, split_list
@@ -39,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: list[str], environment: Environment) -> int:
-    options = parser().parse_args(args)
+    options = parse_mixed(parser(), args)
     workspace = open_clone(environment)
     paths = PathFilter(split_list(options.include), split_list(options.exclude))
     try:

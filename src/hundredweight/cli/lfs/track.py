@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hundredweight.base.quoting import quote
+from hundredweight.cli.arguments import parse_mixed
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.client.hook_scripts import ensure_hooks
 from hundredweight.client.settings import Settings
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: list[str], environment: Environment) -> int:
-    options = parser().parse_args(args)
+    options = parse_mixed(parser(), args)
     workspace = open_clone(environment, work_tree=True)
     if Settings(workspace.config, workspace.variables).track_installs_hooks:
         ensure_hooks(workspace)

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from hundredweight.base.quoting import quote
+from hundredweight.cli.arguments import parse_mixed
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.client.hook_scripts import ensure_hooks
 from hundredweight.client.track import untrack
@@ -21,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: list[str], environment: Environment) -> int:
-    options = parser().parse_args(args)
+    options = parse_mixed(parser(), args)
     workspace = open_clone(environment, work_tree=True)
     ensure_hooks(workspace)
     if not options.patterns:
