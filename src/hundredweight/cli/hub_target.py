@@ -8,10 +8,6 @@ from contextlib import contextmanager
 from hundredweight.base.errors import UsageError
 from hundredweight.git import config
 from hundredweight.git.run import Git
-from hundredweight.hub.admin.remote import RemoteAdministration
-from hundredweight.hub.admin.service import LocalAdministration
-from hundredweight.hub.services import open_services
-from hundredweight.hub.settings import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +47,11 @@ def administration(args: argparse.Namespace, environment: Environment) -> Iterat
         admin.close()
 
 
-def _local(data: str, environment: Environment) -> LocalAdministration:
+def _local(data: str, environment: Environment) -> Administration:
+    from hundredweight.hub.admin.service import LocalAdministration
+    from hundredweight.hub.services import open_services
+    from hundredweight.hub.settings import load
+
     if not data:
         raise NoHub("no hub was named", hint="pass --data DIR or --hub URL")
     settings = load(environment.variables, data=data)
@@ -60,7 +60,9 @@ def _local(data: str, environment: Environment) -> LocalAdministration:
     return LocalAdministration(open_services(settings), _login(environment))
 
 
-def _remote(url: str, data: str, token: str | None, environment: Environment) -> RemoteAdministration:
+def _remote(url: str, data: str, token: str | None, environment: Environment) -> Administration:
+    from hundredweight.hub.admin.remote import RemoteAdministration
+
     found = token or environment.get(TOKEN) or _read_token(data)
     if not found:
         raise NoHub("a token is needed", hint=f"pass --token, set {TOKEN}, or name the hub's folder with --data")

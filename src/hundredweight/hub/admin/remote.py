@@ -94,7 +94,8 @@ class RemoteAdministration:
             with self._exchange.send(Request(method, self._base + path, headers, body)) as response:
                 content = response.content(MAX_ANSWER)
         except HttpError as error:
-            if error.body is None:
+            # A hub's own answer about something missing names it; "not found" alone is about the path.
+            if error.body is None or (error.status == 404 and error.reason == "not found"):
                 raise NotAHub(f"'{self._base}' answered with status {error.status}") from error
             raise HubRefused(error.status, error.reason) from error
         try:
