@@ -110,37 +110,10 @@ class Settings:
         return self._config.bool("lfs.allowincompletepush", False)
 
     @property
-    def skip_push(self) -> bool:
-        return self._variable("GIT_LFS_SKIP_PUSH", False)
-
-    @property
     def force_progress(self) -> bool:
         return self._variable("GIT_LFS_FORCE_PROGRESS", False) or self._config.bool("lfs.forceprogress", False)
 
-    @property
-    def detects_remote(self) -> bool:
-        return self._config.bool("lfs.remote.autodetect", False)
-
-    @property
-    def searches_all_remotes(self) -> bool:
-        return self._config.bool("lfs.remote.searchall", False)
-
     # The work tree.
-
-    @property
-    def skip_smudge(self) -> bool:
-        return self._variable("GIT_LFS_SKIP_SMUDGE", False)
-
-    @property
-    def lockable_read_only(self) -> bool:
-        """Whether files of lockable patterns are kept read-only while not locked."""
-        return self._variable("GIT_LFS_SET_LOCKABLE_READONLY", True) and self._config.bool(
-            "lfs.setlockablereadonly", True
-        )
-
-    @property
-    def lock_ignored_files(self) -> bool:
-        return self._config.bool("lfs.lockignoredfiles", False)
 
     @property
     def track_installs_hooks(self) -> bool:
