@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hundredweight.base.trace import trace
+from hundredweight.client.downloads import remote_ref
 from hundredweight.git import refs
 from hundredweight.git.scan import scan_all, scan_previous, scan_range, scan_tree
 from hundredweight.protocol.batch import DOWNLOAD, Wanted
 from hundredweight.store.loose import LooseStore
-from hundredweight.transfer.queue import Item, TransferQueue, read_options
+from hundredweight.transfer.local import open_queue
+from hundredweight.transfer.queue import Item, read_options
 from hundredweight.transfer.server import open_server
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Fetcher:
         self._workspace = workspace
         self._refetch = refetch
         self._seen: set[Oid] = set()
+        self._options = read_options(workspace.config, remote_ref(workspace))
         self.server: LfsServer = open_server(
             workspace.config,
             workspace.git,
@@ -87,11 +90,13 @@ class Fetcher:
 
     def ask(self, items: list[Item]) -> list[tuple[Item, BatchObject]]:
         """The server's answer for each item, nothing transferred. Raises `BatchFailed`."""
-        size = read_options(self._workspace.config).batch_size
+        size = self._options.batch_size
         answers = []
         for start in range(0, len(items), size):
             some: dict[str, Item] = {item.oid: item for item in items[start : start + size]}
-            answer = self.server.batch(DOWNLOAD, [Wanted(item.oid, item.size) for item in some.values()])
+            answer = self.server.batch(
+                DOWNLOAD, [Wanted(item.oid, item.size) for item in some.values()], self._options.ref
+            )
             answers += [(some[found.oid], found) for found in answer.objects if found.oid in some]
         return answers
 
@@ -113,7 +118,7 @@ class Fetcher:
         return failures
 
     def _transfer(self, items: list[Item], meter: Meter, store: LooseStore) -> list[Failure]:
-        with TransferQueue(self.server, DOWNLOAD, store, read_options(self._workspace.config), meter) as queue:
+        with open_queue(self.server, DOWNLOAD, store, self._options, meter) as queue:
             for item in items:
                 trace(f"fetch {item.path} [{item.oid}]")
                 queue.add(item)

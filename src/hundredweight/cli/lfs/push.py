@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import EXIT_USAGE
 from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
-from hundredweight.cli.lfs.transfers import CommandRefused, checked_remote, refuse, report_failures
+from hundredweight.cli.lfs.transfers import CommandRefused, WholeMeter, checked_remote, refuse, report_failures
 from hundredweight.cli.progress import open_meter
 from hundredweight.client.lock_check import LockCheck, LockCheckFailed
 from hundredweight.client.push import BadObject, RemoteBranches, Update, Upload, items_by_id, plan_push, send
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
     from hundredweight.client.lock_check import HeldLock
     from hundredweight.client.workspace import Workspace
-    from hundredweight.transfer.queue import Failure, Item
+    from hundredweight.transfer.queue import Failure
     from hundredweight.transfer.server import LfsServer
 
 _HINTS = """hint: Your push was rejected due to missing or corrupt local objects.
@@ -57,24 +57,33 @@ def run(args: list[str], environment: Environment) -> int:
         return 1
     workspace = open_clone(environment)
     warn_of_unsafe_keys(workspace)
-    if options.stdin and options.names:
-        print("Further command line arguments are ignored with --stdin")
-        return 1
-    names = [line.strip() for line in sys.stdin if line.strip()] if options.stdin else options.names
-    if not names and not options.stdin and (options.object_id or not options.all):
-        what = (
-            "object ID must be supplied with --object-id" if options.object_id else "ref must be supplied without --all"
-        )
-        print(f"At least one {what}")
-        return 1
     try:
         remote = checked_remote(workspace, options.remote)
+        names = _names(options)
+        if names is None:
+            return 1
         if options.object_id:
             return _push_objects(workspace, environment, remote, names, dry_run=options.dry_run)
         updates = _updates(workspace, remote, names, everything=options.all)
         return push_updates(workspace, environment, remote, updates, everything=options.all, dry_run=options.dry_run)
     except (CommandRefused, BadObject, ScanError) as error:
         return refuse(error)
+
+
+def _names(options: argparse.Namespace) -> list[str] | None:
+    """The refs or ids to push; None after telling that there are none."""
+    if options.stdin:
+        if options.names:
+            print("Further command line arguments are ignored with --stdin")
+            return None
+        return [line.strip() for line in sys.stdin if line.strip()]
+    if not options.names and (options.object_id or not options.all):
+        what = (
+            "object ID must be supplied with --object-id" if options.object_id else "ref must be supplied without --all"
+        )
+        print(f"At least one {what}")
+        return None
+    return list(options.names)
 
 
 def _updates(workspace: Workspace, remote: str, names: Sequence[str], *, everything: bool) -> list[Update]:
@@ -124,8 +133,13 @@ def push_updates(
         if dry_run:
             _print_plan(plan)
             return _report_locks(locks)
-        for upload in plan:
-            failures += _send(workspace, environment, server, upload.target, upload.items)
+        meter = WholeMeter(open_meter(environment, workspace.config))
+        try:
+            for upload in plan:
+                if upload.items:
+                    failures += send(workspace, server, upload.target, upload.items, meter)
+        finally:
+            meter.close()
     if not _report(failures, allow_missing=allow_missing):
         return EXIT_USAGE
     return _report_locks(locks)
@@ -134,14 +148,6 @@ def push_updates(
 def _open(workspace: Workspace, remote: str) -> LfsServer:
     git_dir = workspace.repository.git_dir
     return open_server(workspace.config, workspace.git, workspace.variables, remote, UPLOAD, git_dir=git_dir)
-
-
-def _send(
-    workspace: Workspace, environment: Environment, server: LfsServer, target: str, items: Sequence[Item]
-) -> list[Failure]:
-    if not items:
-        return []
-    return send(workspace, server, target, items, open_meter(environment, workspace.config))
 
 
 def _push_objects(
@@ -154,7 +160,7 @@ def _push_objects(
     head = refs.current(workspace.git)
     target = refs.push_target(workspace.config, remote, head) if head is not None else ""
     with _open(workspace, remote) as server:
-        failures = _send(workspace, environment, server, target, items)
+        failures = send(workspace, server, target, items, open_meter(environment, workspace.config)) if items else []
     return 0 if _report(failures, allow_missing=False) else EXIT_USAGE
 
 
