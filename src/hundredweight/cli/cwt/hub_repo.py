@@ -1,7 +1,4 @@
-"""`cwt hub repo`: make, list and delete a hub's repositories.
-
-A push to a repository that does not exist makes it too, where the token may write.
-"""
+"""`cwt hub repo`: make, list and delete a hub's repositories."""
 
 from __future__ import annotations
 
@@ -11,6 +8,8 @@ import sys
 
 from hundredweight.cli.hub_target import add_arguments, administration
 from hundredweight.cli.table import format_moment, format_table
+
+DESCRIPTION = "A push to a repository that does not exist makes it too, where the token may write."
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,16 +25,18 @@ def run(args: list[str], environment: Environment) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="cwt hub repo", description="Make, list and delete a hub's repositories.")
+    result = argparse.ArgumentParser(prog="cwt hub repo", description=DESCRIPTION)
     actions = result.add_subparsers(dest="action", required=True, metavar="ACTION")
     create = actions.add_parser("create", help="make an empty repository")
-    create.add_argument("name", metavar="OWNER/NAME")
+    create.add_argument("name", metavar="OWNER/NAME", help="letters, digits, '.', '_' and '-', in any case")
     create.add_argument("--public", action="store_true", help="everybody may read it, without a token")
     create.add_argument("--json", action="store_true", help="print the repository as JSON")
     listing = actions.add_parser("list", help="list all repositories")
     listing.add_argument("--json", action="store_true", help="print them as a JSON array")
     delete = actions.add_parser("delete", help="delete a repository with its git data, locks and claims on objects")
-    delete.add_argument("name", metavar="OWNER/NAME")
+    delete.add_argument(
+        "name", metavar="OWNER/NAME", help="which one; its objects stay on disk until garbage collection"
+    )
     delete.add_argument("--yes", action="store_true", help="do it without asking")
     for action in (create, listing, delete):
         add_arguments(action)

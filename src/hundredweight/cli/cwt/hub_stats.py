@@ -1,8 +1,4 @@
-"""`cwt hub stats`: what a hub holds: repositories, objects, logical and stored bytes.
-
-Logical is what clients see, an object counted for each repository that has it; stored is what the objects take on the
-hub's disk, each once. The keys of `--json` are listed in docs/hub-administration.md.
-"""
+"""`cwt hub stats`: what a hub holds: repositories, objects, logical and stored bytes."""
 
 from __future__ import annotations
 
@@ -13,6 +9,11 @@ import sys
 from hundredweight.base.sizes import format_size
 from hundredweight.cli.hub_target import add_arguments, administration
 from hundredweight.cli.table import format_table
+
+DESCRIPTION = (
+    "Logical bytes are what clients see, an object counted for each repository that has it; stored bytes are what the objects "
+    "take on the hub's disk, each once; shared bytes are a repository's part of them that others have too."
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ def run(args: list[str], environment: Environment) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(
-        prog="cwt hub stats", description="What a hub holds: repositories, objects, logical and stored bytes."
-    )
+    result = argparse.ArgumentParser(prog="cwt hub stats", description=DESCRIPTION)
     result.add_argument("--json", action="store_true", help="print everything as JSON, in bytes")
     add_arguments(result)
     return result

@@ -1,7 +1,4 @@
-"""`cwt hub token`: make, list and revoke a hub's tokens.
-
-A token is a user's password for git and git-lfs (any user name goes with it), and a Bearer token for the API.
-"""
+"""`cwt hub token`: make, list and revoke a hub's tokens."""
 
 from __future__ import annotations
 
@@ -14,6 +11,8 @@ from datetime import UTC, datetime
 from hundredweight.base.errors import UsageError
 from hundredweight.cli.hub_target import add_arguments, administration
 from hundredweight.cli.table import format_moment, format_table
+
+DESCRIPTION = "A token is the password for git and git-lfs, with any user name, and the Bearer token of the API."
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def run(args: list[str], environment: Environment) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="cwt hub token", description="Make, list and revoke a hub's tokens.")
+    result = argparse.ArgumentParser(prog="cwt hub token", description=DESCRIPTION)
     actions = result.add_subparsers(dest="action", required=True, metavar="ACTION")
     create = actions.add_parser("create", help="make a token and print it; it is shown this once")
     create.add_argument("--user", required=True, help="whom it stands for: the owner of locks, the author of pushes")
