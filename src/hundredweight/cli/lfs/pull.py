@@ -49,16 +49,23 @@ def run(args: list[str], environment: Environment) -> int:
 
 
 def pull_into(
-    workspace: Workspace, environment: Environment, remote: str, include: str | None, exclude: str | None
+    workspace: Workspace,
+    environment: Environment,
+    remote: str,
+    include: str | None,
+    exclude: str | None,
+    *,
+    write: bool = True,
 ) -> None:
-    """The whole of a pull with its messages. Raises `CommandRefused` when something did not arrive."""
+    """The whole of a pull with its messages; without `write` the work tree stays as it is. Raises `CommandRefused` when
+    something did not arrive."""
     paths = Settings(workspace.config, workspace.variables).path_filter(include, exclude)
     plan = plan_pull(workspace, paths)
-    write = writes_files(workspace)
+    filtered = writes_files(workspace)
     git_dir = workspace.repository.git_dir
     meter = open_meter(environment, workspace.config)
     with open_server(workspace.config, workspace.git, workspace.variables, remote, DOWNLOAD, git_dir=git_dir) as server:
-        result = pull(workspace, plan, server, meter, write=write)
+        result = pull(workspace, plan, server, meter, write=write and filtered)
         url = server.endpoint.url
     for outcome in result.writes:
         if outcome.error is not None:
@@ -66,5 +73,5 @@ def pull_into(
     report_failures(result.failures)
     if result.failures:
         raise CommandRefused(f"Failed to fetch some objects from '{url}'")
-    if not write and not workspace.repository.bare:
+    if not filtered and not workspace.repository.bare:
         print(_NO_FILTER)

@@ -1,0 +1,72 @@
+"""`cwt clone`: clone a repository with its weights, in parallel, at constant memory."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from hundredweight.cli.lfs.pull import pull_into
+from hundredweight.client.clone import (
+    complete,
+    keep_filters,
+    parse_arguments,
+    run_git_clone,
+    set_up,
+    submodule_folders,
+)
+from hundredweight.git.run import Git
+
+if TYPE_CHECKING:
+    from hundredweight.cli.env import Environment
+    from hundredweight.client.clone import CloneRequest
+    from hundredweight.client.workspace import Workspace
+
+
+def parser() -> argparse.ArgumentParser:
+    """For help: `run` leaves all that is git's to git."""
+    made = argparse.ArgumentParser(
+        "cwt clone",
+        description="Clone a repository with its weights, in parallel, at constant memory, whether or not Git LFS is "
+        "installed for the user. All options of 'git clone' work, with their meaning. A clone that was interrupted is "
+        "completed by the same command.",
+    )
+    made.add_argument(
+        "-I",
+        "--include",
+        metavar="PATTERNS",
+        help="only weights whose path matches one of these, comma-separated; kept as the clone's lfs.fetchinclude",
+    )
+    made.add_argument(
+        "-X",
+        "--exclude",
+        metavar="PATTERNS",
+        help="no weights whose path matches one of these; kept as lfs.fetchexclude",
+    )
+    made.add_argument("url", metavar="URL", help="the repository")
+    made.add_argument("folder", nargs="?", metavar="DIR", help="where to put the clone, by default named after the URL")
+    return made
+
+
+def run(args: list[str], environment: Environment) -> int:
+    if "-h" in args or "--help" in args:
+        parser().print_help()
+        return 0
+    request = parse_arguments(args)
+    git = Git()
+    run_git_clone(git, request, resumable=True)
+    workspace = set_up(git, request.folder, environment.variables)
+    keep_filters(workspace, request)
+    pull_clone(git, workspace, request, environment)
+    complete(workspace)
+    return 0
+
+
+def pull_clone(git: Git, workspace: Workspace, request: CloneRequest, environment: Environment) -> None:
+    """The weights of what is checked out, in submodules too. Raises `CommandRefused` when some could not be had."""
+    if not workspace.git.ok("rev-parse", "--verify", "--quiet", "HEAD"):
+        return
+    pull_into(workspace, environment, "", request.include, request.exclude, write=request.has_files)
+    if request.submodules and request.has_files:
+        for folder in submodule_folders(workspace):
+            inner = set_up(git, folder, environment.variables)
+            pull_into(inner, environment, "", None, None)
