@@ -11,13 +11,15 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import time
 from queue import SimpleQueue
 
 from hundredweight.base.errors import CwtError
 from hundredweight.base.files import AtomicFile, WriteError, clone_file, copy_content
 from hundredweight.base.quoting import quote
 from hundredweight.client.extensions import refuse_extensions
-from hundredweight.git import index
+from hundredweight.git.attributes import check
+from hundredweight.git.index import Stamp, blob_name, entries, refresh, stamp
 from hundredweight.protocol.pointer import CUTOFF, try_parse
 
 TYPE_CHECKING = False
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
     from hundredweight.protocol.pointer import Pointer
 
 WORKERS = 3
+RACY_BYTES = 1 << 29
+"""What the clean filter does in about half a second, the mean wait for the next one."""
+CLOCK_GRAIN = 0.02
+"""File times come from a clock that moves in steps of up to 10 ms."""
+_UNUSED = ("unspecified", "unset")
 _FORBIDDEN = frozenset(("", ".", "..", ".git", "git~1"))
 
 
@@ -49,15 +56,19 @@ class CheckoutFailed(CwtError):
 
 
 class Write:
-    """What became of one path: `written`, or not, and the `error` when that was no decision of the user's."""
+    """What became of one path: `written`, or not, and the `error` when that was no decision of the user's. `info` is what
+    the file system said of a written file, None when it was touched by somebody else since."""
 
-    __slots__ = ("error", "path", "pointer", "written")
+    __slots__ = ("error", "info", "path", "pointer", "written")
 
-    def __init__(self, path: str, pointer: Pointer, written: bool, error: CwtError | None) -> None:
+    def __init__(
+        self, path: str, pointer: Pointer, written: bool, error: CwtError | None, info: os.stat_result | None = None
+    ) -> None:
         self.path = path
         self.pointer = pointer
         self.written = written
         self.error = error
+        self.info = info
 
 
 class WorktreeWriter:
@@ -91,7 +102,7 @@ class WorktreeWriter:
         self._stop()
         if self._failure is not None:
             raise self._failure
-        index.refresh(self._workspace.git, [result.path for result in self._results if result.written])
+        refresh_index(self._workspace, [result for result in self._results if result.written])
         return self._results
 
     def __enter__(self) -> WorktreeWriter:
@@ -121,15 +132,16 @@ class WorktreeWriter:
 
     def _attempt(self, path: str, pointer: Pointer) -> Write:
         try:
-            return Write(path, pointer, self._write(path, pointer), None)
+            return self._write(path, pointer)
         except CwtError as error:
             return Write(path, pointer, False, error)
         except OSError as error:
             said = f"could not check out {quote(path)}: could not write working directory file: {describe(error)}"
             return Write(path, pointer, False, CheckoutFailed(said))
 
-    def _write(self, path: str, pointer: Pointer) -> bool:
-        """Whether the file was written; False where the user's file has to stay."""
+    def _write(self, path: str, pointer: Pointer) -> Write:
+        """Written, or not where the user's file has to stay."""
+        kept = Write(path, pointer, False, None)
         full = os.path.join(self._root, path)
         try:
             self._check_folders(path, create=False)
@@ -137,24 +149,25 @@ class WorktreeWriter:
         except FileNotFoundError:
             entry = self._entry(path)
             if entry is None:
-                return False
+                return kept
             self._check_folders(path, create=True)
-            self._materialise(full, path, pointer, 0o777 if entry.executable else 0o666, keep=None)
-            return True
+            mode = 0o777 if entry.executable else 0o666
+            return Write(path, pointer, True, None, self._materialise(full, path, pointer, mode, None))
         if not stat.S_ISREG(info.st_mode):
             raise PathConflict(f"Checkout error for {quote(path)}: not a regular file: {quote(path)}")
         if not _is_pointer_to(full, info.st_size, pointer):
-            return False
+            return kept
         if pointer.size == 0:
-            return False
-        self._materialise(full, path, pointer, 0o600, keep=stat.S_IMODE(info.st_mode))
-        return True
+            return kept
+        keep = stat.S_IMODE(info.st_mode)
+        return Write(path, pointer, True, None, self._materialise(full, path, pointer, 0o600, keep))
 
-    def _materialise(self, full: str, path: str, pointer: Pointer, mode: int, keep: int | None) -> None:
+    def _materialise(
+        self, full: str, path: str, pointer: Pointer, mode: int, keep: int | None
+    ) -> os.stat_result | None:
         refuse_extensions(pointer)
         if self._workspace.store.has(pointer.oid, pointer.size):
-            copy_object(self._workspace, pointer, full, path, mode, keep)
-            return
+            return copy_object(self._workspace, pointer, full, path, mode, keep)
         if keep is None:
             with AtomicFile(full, mode=mode) as target:
                 target.write(pointer.encode())
@@ -165,7 +178,7 @@ class WorktreeWriter:
         """The path in the index; None when the user removed it there."""
         with self._lock:
             if self._entries is None:
-                self._entries = index.entries(self._workspace.git)
+                self._entries = entries(self._workspace.git)
             return self._entries.get(path)
 
     def _check_folders(self, path: str, *, create: bool) -> None:
@@ -193,18 +206,69 @@ class WorktreeWriter:
             self._folders.add(folder)
 
 
-def copy_object(workspace: Workspace, pointer: Pointer, full: str, name: str, mode: int, keep: int | None) -> None:
+def copy_object(
+    workspace: Workspace, pointer: Pointer, full: str, name: str, mode: int, keep: int | None
+) -> os.stat_result | None:
     """The stored object as the file `full`, replacing what is there. `mode` is subject to the umask; `keep`, the
-    permission bits of a file that is replaced, is not. Raises `CheckoutFailed`; `name` is what it calls the file."""
+    permission bits of a file that is replaced, is not. Raises `CheckoutFailed`; `name` is what it calls the file.
+
+    Gives what the file system says of the file, or None when somebody changed it in the same moment."""
     try:
         with AtomicFile(full, temp_folder=_temp_folder(workspace, os.path.dirname(full)), mode=mode) as target:
             if pointer.size:
                 _copy(workspace.store.path(pointer.oid), target.descriptor, pointer.size)
             if keep is not None:
                 os.fchmod(target.descriptor, keep)
+            before = os.fstat(target.descriptor)
             target.commit()
     except WriteError as error:
         raise _failed(name, error) from error
+    # The rename sets ctime, hence a second look.
+    after = os.lstat(full)
+    same = (before.st_ino, before.st_size, before.st_mtime_ns) == (after.st_ino, after.st_size, after.st_mtime_ns)
+    return after if same else None
+
+
+def refresh_index(workspace: Workspace, writes: list[Write]) -> None:
+    """Make the index know the written files. Those for which the clean filter would only say what we know are stamped; git
+    looks at the others itself. Raises `GitError`."""
+    if not writes:
+        return
+    repository = workspace.repository
+    path = workspace.variables.get("GIT_INDEX_FILE") or os.path.join(repository.git_dir, "index")
+    stamps = {}
+    for write in _plain(workspace, writes):
+        if write.info is not None:
+            stamps[write.path] = Stamp(blob_name(write.pointer.encode(), repository.object_format), write.info)
+    _outlast_racy_second([mark.info for mark in stamps.values()])
+    try:
+        done = stamp(os.path.join(repository.work_tree, path), repository.object_format, stamps) if stamps else set()
+    except OSError as error:
+        raise WriteError(path, error) from error
+    refresh(workspace.git, [write.path for write in writes if write.path not in done])
+
+
+def _outlast_racy_second(infos: list[os.stat_result]) -> None:
+    """Let the clock's second pass when much was written in it. git distrusts entries as young as the index itself, to the
+    second, and would clean those files again in the next `git status`: at some size that takes longer than this wait."""
+    now = time.time()
+    young = sum(info.st_size for info in infos if info.st_mtime >= int(now))
+    if young >= RACY_BYTES:
+        time.sleep(int(now) + 1 - now + CLOCK_GRAIN)
+
+
+def _plain(workspace: Workspace, writes: list[Write]) -> list[Write]:
+    """The files that only git-lfs's own filter stands between: no conversion of line ends or encodings, nobody's wrapper."""
+    config = workspace.git_config
+    commands = (config.get("filter.lfs.clean"), config.get("filter.lfs.process"))
+    if not all(command.startswith("git-lfs ") for command in commands):
+        return []
+    asked = {write.path: write for write in writes}
+    wanted = {"filter": ("lfs",), "text": ("unset",), "ident": _UNUSED, "working-tree-encoding": _UNUSED}
+    for path, name, value in check(workspace.git, list(asked), *wanted):
+        if value not in wanted[name]:
+            asked.pop(path, None)
+    return list(asked.values())
 
 
 def _failed(name: str, error: WriteError) -> CheckoutFailed:
