@@ -144,7 +144,7 @@ class Backend(Protocol):
         """Prove that the store can be written and read now. Raises `BackendFull`, `BackendFailed`."""
 
 
-READ_CHUNK = 1 << 20
+READ_CHUNK = 1 << 19
 
 
 def check_key(key: str) -> str:

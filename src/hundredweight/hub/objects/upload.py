@@ -1,7 +1,7 @@
 """One object coming in over HTTP: receive, hash and write overlap; memory is bounded by one budget for all uploads together.
 
 While one batch of chunks is hashed and written, by two threads at once, the next is received. When the disk is slow
-nothing is received, and TCP slows the client. The fewer uploads run, the larger the batches.
+nothing is received, and TCP slows the client. The fewer uploads run, the larger the batches; when many run, each waits for its own.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from hundredweight.hub.services import Services
     from hundredweight.store.objects import ObjectWriter
 
-BUDGET = 64 << 20
+BUDGET = 32 << 20
 """Bytes that all uploads together may hold in received batches."""
 SMALLEST, LARGEST = 128 << 10, 4 << 20
+CROWD = 16
 HELD = 3
 """Batches of one upload at a time: one being received, one being stored, and slack for the last chunk."""
 
@@ -43,6 +44,11 @@ class Uploads:
     @property
     def batch_size(self) -> int:
         return max(SMALLEST, min(LARGEST, BUDGET // (HELD * max(self.running, 1))))
+
+    @property
+    def crowded(self) -> bool:
+        """Whether enough uploads run to keep the processors busy without any of them receiving ahead."""
+        return self.running > CROWD
 
 
 async def receive_object(
@@ -81,6 +87,8 @@ async def _receive(request: Request, services: Services, target: ObjectWriter) -
                     await storing
                 storing = _store(target, parts)
                 parts, held = [], 0
+                if uploads.crowded:
+                    await storing
         if storing is not None:
             await storing
         storing = _store(target, parts)
