@@ -140,9 +140,10 @@ class TransferMeter:
 
 
 def open_meter(environment: Environment, config: Config) -> TransferMeter:
-    """The meter of a command: drawn on stderr while stdout is a terminal or progress is forced (GIT_LFS_FORCE_PROGRESS)."""
+    """The meter of a command: on stdout, as scripts that read git-lfs expect; drawn on the way while that is a terminal or
+    progress is forced (GIT_LFS_FORCE_PROGRESS)."""
     settings = Settings(config, environment.variables)
-    return TransferMeter(sys.stderr, live=sys.stdout.isatty() or settings.force_progress, log=_open_log(environment))
+    return TransferMeter(sys.stdout, live=sys.stdout.isatty() or settings.force_progress, log=_open_log(environment))
 
 
 def _open_log(environment: Environment) -> int | None:

@@ -206,14 +206,18 @@ class BasicAdapter:
 
     def _receive(self, response: Response, job: Job, part: PartFile) -> None:
         length = response.length
-        if length is not None and part.size + length != job.size:
-            raise WrongSize(job.oid, job.size, part.size + length)
+        announced = None if length is None else part.size + length
+        if announced is not None and announced > job.size:
+            raise WrongSize(job.oid, job.size, announced)
         part.use_thread()
         while data := response.read(READ_SIZE):
             if part.size + len(data) > job.size:
                 raise WrongSize(job.oid, job.size, part.size + len(data))
             part.write(data)
             job.advance(len(data))
+        if announced is not None and announced < job.size:
+            # What came is kept: a server that gives less than the whole may give the rest when asked for it.
+            raise WrongSize(job.oid, job.size, announced)
         if part.size < job.size:
             reason = f"the answer ended after {part.size} of {job.size} bytes"
             raise ConnectionFailed("GET", response.request.url, reason, established=True)

@@ -10,7 +10,7 @@ import re
 import subprocess
 import threading
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from hundredweight.base.errors import CwtError, UsageError
 from hundredweight.base.trace import trace
@@ -147,9 +147,9 @@ class CredentialSource:
         parts = urlsplit(url)
         query = {"protocol": [parts.scheme], "host": [parts.netloc.rpartition("@")[2]]}
         if parts.username:
-            query["username"] = [parts.username]
+            query["username"] = [unquote(parts.username)]
         if urlmatch.flag(self._config, "credential", url, "usehttppath", False):
-            query["path"] = [parts.path.removeprefix("/")]
+            query["path"] = [unquote(parts.path.removeprefix("/"))]
         if self.www_authenticate and not urlmatch.flag(self._config, "credential", url, "skipwwwauth", False):
             query["wwwauth[]"] = list(self.www_authenticate)
         if self.state:
@@ -198,6 +198,7 @@ class CredentialSource:
         try:
             done = subprocess.run([program, prompt], env=self._git.env, capture_output=True, check=False)
         except OSError as error:
+            trace(f"creds: failed to find GIT_ASKPASS command: {program}")
             raise CwtError(f"cannot run '{program}': {error.strerror}") from error
         if done.returncode or done.stderr:
             said = done.stderr.decode("utf-8", "replace").strip()
@@ -211,7 +212,7 @@ class CredentialSource:
         )
         return Credential(values, "git", _key(query)) if values else None
 
-    def _run(self, verb: str, query: Mapping[str, list[str]], *, protect: bool = True) -> dict[str, list[str]]:
+    def _run(self, verb: str, query: Mapping[str, list[str]], *, protect: bool = False) -> dict[str, list[str]]:
         """One `git credential`. Its stderr is the user's: git's prompts and helpers' words go there, and a cache daemon that a
         helper starts keeps it open, so it must not be a pipe that somebody waits for."""
         lines = [f"capability[]={name}\n" for name in CAPABILITIES]

@@ -7,9 +7,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from hundredweight.base.clock import SystemClock
 from hundredweight.cli.lfs.opening import warn_of_unsafe_keys
 from hundredweight.cli.main import version_line
 from hundredweight.client.env import Surroundings
+from hundredweight.client.sweep import sweep
 from hundredweight.client.workspace import open_workspace
 from hundredweight.git.config import Config, load
 from hundredweight.git.repository import NotARepository
@@ -41,6 +43,7 @@ def surroundings(git: Git, environment: Environment) -> Surroundings:
     except NotARepository:
         return Surroundings(git, _config_outside(git), environment.variables, None)
     warn_of_unsafe_keys(workspace)
+    sweep(workspace.store, SystemClock().now())
     return Surroundings(git, workspace.config, environment.variables, workspace)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from hundredweight.base.clock import SystemClock
 from hundredweight.base.errors import EXIT_NOT_A_REPOSITORY, CwtError
 from hundredweight.client.repository_format import ensure
+from hundredweight.client.sweep import sweep
 from hundredweight.client.workspace import open_workspace
 from hundredweight.git.run import Git
 
@@ -25,12 +27,13 @@ class NoWorkTree(CwtError):
 
 
 def open_clone(environment: Environment, *, work_tree: bool = False) -> Workspace:
-    """The clone around the current folder, its format checked. Raises `NotARepository`, `UnknownFormat`, and where a
+    """The clone around the current folder, its format checked, leftovers of killed commands removed. Raises `NotARepository`, `UnknownFormat`, and where a
     `work_tree` is needed `NoWorkTree`; `main.report` prints them as git-lfs does."""
     workspace = open_workspace(Git(), environment.variables)
     if work_tree and workspace.repository.bare:
         raise NoWorkTree
     ensure(workspace)
+    sweep(workspace.store, SystemClock().now())
     return workspace
 
 
