@@ -136,8 +136,7 @@ class WorktreeWriter:
         except CwtError as error:
             return Write(path, pointer, False, error)
         except OSError as error:
-            said = f"could not check out {quote(path)}: could not write working directory file: {describe(error)}"
-            return Write(path, pointer, False, CheckoutFailed(said))
+            return Write(path, pointer, False, _failed(path, WriteError(path, error)))
 
     def _write(self, path: str, pointer: Pointer) -> Write:
         """Written, or not where the user's file has to stay."""
@@ -318,7 +317,3 @@ def _make_folder(full: str) -> None:
     except FileExistsError:
         if not stat.S_ISDIR(os.lstat(full).st_mode):
             raise
-
-
-def describe(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
