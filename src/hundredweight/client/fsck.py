@@ -166,7 +166,7 @@ class _PointerChecker:
             if not folder:
                 macros.read(parse(data))
             patterns += lfs_patterns(data, folder, entry.path, macros)
-        return AttributeRules(reversed(patterns))
+        return AttributeRules(reversed(patterns), macros)
 
 
 def quarantine(store: LooseStore, oids: Iterable[str]) -> None:

@@ -76,9 +76,7 @@ class TrackPlan:
 def known_patterns(workspace: Workspace) -> list[AttributePattern]:
     """Every pattern that `track` without arguments lists: the work tree's, the user's, the system's."""
     repository, config, variables = workspace.repository, workspace.git_config, workspace.variables
-    found = attributes.work_tree_patterns(repository, config, variables)
-    found += attributes.outer_patterns(repository.git, config, variables)
-    return [p for p in found if p.filter is not None or p.lockable]
+    return [p for p in attributes.known_patterns(repository, config, variables) if p.is_listed]
 
 
 def plan_track(workspace: Workspace, texts: Iterable[str], options: TrackOptions) -> TrackPlan:
@@ -86,7 +84,8 @@ def plan_track(workspace: Workspace, texts: Iterable[str], options: TrackOptions
     repository = workspace.repository
     prefix = repository.prefix.rstrip("/")
     folder = os.path.join(repository.work_tree, prefix)
-    known = attributes.work_tree_patterns(repository, workspace.git_config, workspace.variables)
+    found = attributes.work_tree_patterns(repository, workspace.git_config, workspace.variables)
+    known = [pattern for pattern in found if pattern.is_listed]
     patterns = [_plan_pattern(text, prefix, known, options) for text in texts]
     path = os.path.join(folder, FILE_NAME)
     before = _read(path)
@@ -179,11 +178,7 @@ def _merge(before: bytes, lines: dict[str, str]) -> tuple[list[str], set[str]]:
 
 def _plan_permissions(workspace: Workspace, plan: TrackPlan, prefix: str, options: TrackOptions) -> None:
     """Files of patterns that became lockable lose their write permission; those that are no longer get it back."""
-    chosen = [
-        AttributePattern(p.encoded, prefix, "", "", None, None)
-        for p in plan.patterns
-        if not p.supported and not p.forbidden
-    ]
+    chosen = [AttributePattern(p.encoded, prefix) for p in plan.patterns if not p.supported and not p.forbidden]
     if not chosen:
         return
     top = workspace.repository.work_tree
@@ -204,7 +199,7 @@ class _Listed:
     def matching(self, encoded: str) -> list[str]:
         if self._names is None:
             self._names = self._git.fields("ls-files", "-z", "--cached")
-        pattern = AttributePattern(encoded, "", "", "", None, None)
+        pattern = AttributePattern(encoded)
         return [name for name in self._names if pattern.matches(name)]
 
 

@@ -43,21 +43,32 @@ class AttributeLine:
 
 
 class AttributePattern:
-    """A pattern that says something about LFS. `filter` and `lockable` are None where the line does not mention them (as
-    git reads it, a line with `!filter` mentions it); `source` names the file for people, `folder` is where that file
-    stands below the work tree (empty: the top), `line_ending` how its lines end (empty when it has none)."""
+    """A line whose pattern says something about LFS, or may through a macro. `source` names its file for people, `folder` is
+    where that file stands below the work tree (empty: the top), `line_ending` how its lines end (empty when it has none).
 
-    __slots__ = ("_pattern", "filter", "folder", "line_ending", "lockable", "source")
+    `filter` and `lockable` are what the line alone says, its macros expanded; None where it does not mention them. What
+    holds for a path takes all lines: `AttributeRules`.
+    """
+
+    __slots__ = ("_pattern", "filter", "folder", "line_ending", "lockable", "source", "values")
 
     def __init__(
-        self, text: str, folder: str, source: str, line_ending: str, filter_name: str | None, lockable: bool | None
+        self,
+        text: str,
+        folder: str = "",
+        source: str = "",
+        line_ending: str = "",
+        values: Iterable[tuple[str, Value]] = (),
+        macros: Macros | None = None,
     ) -> None:
         self._pattern = Pattern(text, attributes=True)
         self.folder = folder
         self.source = source
         self.line_ending = line_ending
-        self.filter = filter_name
-        self.lockable = lockable
+        self.values = list(values)
+        said = dict(macros.expand(self.values) if macros is not None else self.values)
+        self.filter = _as_text(said[FILTER]) if FILTER in said else None
+        self.lockable = bool(said[LOCKABLE]) if LOCKABLE in said else None
 
     @property
     def text(self) -> str:
@@ -67,6 +78,11 @@ class AttributePattern:
     @property
     def is_tracked(self) -> bool:
         return self.filter == "lfs"
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether `git lfs track` shows it: as tracked, lockable or excluded."""
+        return self.filter is not None or bool(self.lockable)
 
     @property
     def path(self) -> str:
@@ -82,23 +98,31 @@ class AttributePattern:
 
 
 class AttributeRules:
-    """The verdict of many patterns, `patterns` ordered from the strongest to the weakest: the first that matches and
-    mentions an attribute decides it."""
+    """What holds for a path, as git decides it: `patterns` are ordered from the strongest to the weakest, and the first that
+    matches and mentions an attribute decides it. A macro brings its attributes only where it is what decides itself."""
 
-    def __init__(self, patterns: Iterable[AttributePattern]) -> None:
-        patterns = list(patterns)
-        self._filters = [p for p in patterns if p.filter is not None]
-        self._lockables = [p for p in patterns if p.lockable is not None]
+    def __init__(self, patterns: Iterable[AttributePattern], macros: Macros) -> None:
+        self._patterns = list(patterns)
+        self._macros = macros
 
     @property
     def any_lockable(self) -> bool:
-        return any(p.lockable for p in self._lockables)
+        return any(p.lockable for p in self._patterns)
 
     def is_tracked(self, path: str) -> bool:
-        return next((p.is_tracked for p in self._filters if p.matches(path)), False)
+        return self._verdict(path).get(FILTER) == "lfs"
 
     def is_lockable(self, path: str) -> bool:
-        return next((bool(p.lockable) for p in self._lockables if p.matches(path)), False)
+        return self._verdict(path).get(LOCKABLE) is True
+
+    def _verdict(self, path: str) -> dict[str, Value]:
+        verdict: dict[str, Value] = {}
+        for pattern in self._patterns:
+            if pattern.matches(path):
+                self._macros.fill(verdict, pattern.values)
+                if FILTER in verdict and LOCKABLE in verdict:
+                    break
+        return verdict
 
 
 class Macros:
@@ -112,8 +136,21 @@ class Macros:
             if line.is_macro:
                 self._known[line.pattern] = line.values
 
+    def concerns_lfs(self, values: Iterable[tuple[str, Value]]) -> bool:
+        """Whether one of the names is about LFS, or is a macro that may be."""
+        return any(name in (FILTER, LOCKABLE) or (name in self._known and name != "binary") for name, _ in values)
+
+    def fill(self, verdict: dict[str, Value], values: list[tuple[str, Value]]) -> None:
+        """Add to `verdict` what it does not have yet, a macro's own attributes where the macro gets set."""
+        for name, value in reversed(values):
+            if name not in verdict:
+                verdict[name] = value
+                if value is True and name in self._known:
+                    self.fill(verdict, self._known[name])
+
     def expand(self, values: Iterable[tuple[str, Value]], depth: int = 0) -> Iterator[tuple[str, Value]]:
-        """The values with each macro's own before it, in the order in which later ones win."""
+        """The values of one line with each macro's own before it, in the order in which later ones win; an unspecified macro
+        is taken as a mention of each of its attributes, for people who look for what excludes a file."""
         for name, value in values:
             if name in self._known and depth < 16 and (value is True or value is None):
                 inner = self._known[name]
@@ -185,65 +222,58 @@ def _parse_value(word: str) -> tuple[str, Value]:
 
 
 def lfs_patterns(data: bytes, folder: str, source: str, macros: Macros) -> list[AttributePattern]:
-    """The patterns of one file that mention `filter`, or set `lockable`, in the file's order."""
-    found = []
+    """The lines of one file that concern LFS, in the file's order."""
     ending = line_ending(data)
-    for line in parse(data):
-        if line.is_macro:
-            continue
-        said = dict(macros.expand(line.values))
-        filter_name = _as_text(said[FILTER]) if FILTER in said else None
-        lockable = bool(said[LOCKABLE]) if LOCKABLE in said else None
-        if filter_name is not None or lockable is not None:
-            found.append(AttributePattern(line.pattern, folder, source, ending, filter_name, lockable))
-    return found
+    return [
+        AttributePattern(line.pattern, folder, source, ending, line.values, macros)
+        for line in parse(data)
+        if not line.is_macro and macros.concerns_lfs(line.values)
+    ]
 
 
 def _as_text(value: Value) -> str:
     return value if isinstance(value, str) else "true" if value else ""
 
 
+class _Files:
+    """The contents of all attribute files of a place, and their macros."""
+
+    def __init__(self, repository: Repository, config: Config, variables: Mapping[str, str]) -> None:
+        outer = [user_file(config, variables), system_file(repository.git, variables)]
+        self.outer = [(path, "", path) for path in outer]
+        self.inner = _work_tree_files(repository)
+        self._contents = {path: _read(path) for path, _, _ in (*self.outer, *self.inner)}
+        self.macros = Macros()
+        for path, folder, _ in (*reversed(self.outer), *reversed(self.inner)):
+            if not folder:
+                self.macros.read(parse(self._contents[path]))
+
+    def patterns(self, files: Iterable[tuple[str, str, str]]) -> list[list[AttributePattern]]:
+        """Per file."""
+        return [lfs_patterns(self._contents[path], folder, source, self.macros) for path, folder, source in files]
+
+
 def work_tree_patterns(repository: Repository, config: Config, variables: Mapping[str, str]) -> list[AttributePattern]:
     """Of info/attributes and every .gitattributes in the work tree: files by length of their paths, the longest first,
     each in its own order. The user's and system's files give macros only."""
-    macros = Macros()
-    for path in (system_file(repository.git, variables), user_file(config, variables)):
-        macros.read(parse(_read(path)))
-    files = _work_tree_files(repository)
-    contents = {path: _read(path) for path, _, _ in files}
-    for path, folder, _ in reversed(files):
-        if not folder:
-            macros.read(parse(contents[path]))
-    return [p for path, folder, source in files for p in lfs_patterns(contents[path], folder, source, macros)]
+    files = _Files(repository, config, variables)
+    return [pattern for patterns in files.patterns(files.inner) for pattern in patterns]
 
 
-def outer_patterns(git: Git, config: Config, variables: Mapping[str, str]) -> list[AttributePattern]:
-    """Of the user's, then of the system's attributes file."""
-    macros = Macros()
-    system, user = system_file(git, variables), user_file(config, variables)
-    for path in (system, user):
-        macros.read(parse(_read(path)))
-    return [p for path in (user, system) for p in lfs_patterns(_read(path), "", path, macros)]
+def known_patterns(repository: Repository, config: Config, variables: Mapping[str, str]) -> list[AttributePattern]:
+    """`work_tree_patterns`, then those of the user's, then of the system's file."""
+    files = _Files(repository, config, variables)
+    return [pattern for patterns in files.patterns([*files.inner, *files.outer]) for pattern in patterns]
 
 
 def rules(repository: Repository, config: Config, variables: Mapping[str, str]) -> AttributeRules:
-    """All patterns in git's precedence: info/attributes, then the deepest file first, the last line of each first; then the
-    user's and the system's."""
-    inner = work_tree_patterns(repository, config, variables)
-    info = [p for p in inner if p.source.endswith("info/attributes") and not p.folder]
-    rest = [p for p in inner if p not in info]
-    rest.sort(key=lambda p: -len(p.folder))
-    ordered: list[AttributePattern] = []
-    for group in (info, *_by_source(rest), *_by_source(outer_patterns(repository.git, config, variables))):
-        ordered += reversed(group)
-    return AttributeRules(ordered)
-
-
-def _by_source(patterns: list[AttributePattern]) -> list[list[AttributePattern]]:
-    groups: dict[str, list[AttributePattern]] = {}
-    for pattern in patterns:
-        groups.setdefault(pattern.source, []).append(pattern)
-    return list(groups.values())
+    """All of them in git's precedence: info/attributes, then the deepest file first, then the user's and the system's; in
+    each the last line first."""
+    files = _Files(repository, config, variables)
+    info = [file for file in files.inner if not file[1] and file[2] != FILE_NAME]
+    deepest = sorted((file for file in files.inner if file not in info), key=lambda file: -len(file[1]))
+    by_file = files.patterns([*info, *deepest, *files.outer])
+    return AttributeRules([pattern for patterns in by_file for pattern in reversed(patterns)], files.macros)
 
 
 def _work_tree_files(repository: Repository) -> list[tuple[str, str, str]]:
