@@ -27,8 +27,9 @@ class NoWorkTree(CwtError):
 
 
 def open_clone(environment: Environment, *, work_tree: bool = False) -> Workspace:
-    """The clone around the current folder, its format checked, leftovers of killed commands removed. Raises `NotARepository`, `UnknownFormat`, and where a
-    `work_tree` is needed `NoWorkTree`; `main.report` prints them as git-lfs does."""
+    """The clone around the current folder, its format checked, leftovers of killed commands removed. Raises
+    `NotARepository`, `UnknownFormat`, and where a `work_tree` is needed `NoWorkTree`; `main.report` prints them as git-lfs
+    does."""
     workspace = open_workspace(Git(), environment.variables)
     if work_tree and workspace.repository.bare:
         raise NoWorkTree
