@@ -31,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-I", "--include", metavar="PATTERNS", help="only files that match one of these, comma-separated")
     made.add_argument("-X", "--exclude", metavar="PATTERNS", help="no files that match one of these, comma-separated")
     made.add_argument("remote", nargs="?", default="", metavar="REMOTE", help="a remote's name, or a URL")
+    made.add_argument(
+        "ignored", nargs="*", help=argparse.SUPPRESS
+    )  # git-lfs passes over a ref here, and scripts give one
     return made
 
 
