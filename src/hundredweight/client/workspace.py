@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from hundredweight.git import config, lfsconfig
+from hundredweight.git.quoting import unquote
 from hundredweight.git.repository import Repository, at_top, discover
 from hundredweight.store.loose import LooseStore
 
@@ -66,7 +67,8 @@ class Workspace:
         listed += [p for p in self.variables.get("GIT_ALTERNATE_OBJECT_DIRECTORIES", "").split(os.pathsep) if p]
         objects = os.path.join(self.repository.common_dir, "objects")
         folders = []
-        for line in listed:
+        for entry in listed:
+            line = (unquote(entry)[0] or entry) if entry.startswith('"') else entry
             folder = os.path.normpath(os.path.join(objects, line, "..", "lfs", "objects"))
             if os.path.isdir(folder):
                 folders.append(folder)

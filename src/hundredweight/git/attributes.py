@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from hundredweight.git.patterns import Pattern
+from hundredweight.git.quoting import unquote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ LOCKABLE = "lockable"
 TRACKED_BY_LFS = "filter=lfs diff=lfs merge=lfs -text"
 _MACRO = "[attr]"
 _BINARY = (("diff", False), ("merge", False), ("text", False))
-_ESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, '"': 34}
 
 
 class AttributeLine:
@@ -182,34 +182,12 @@ def line_ending(data: bytes) -> str:
 
 def _take_pattern(text: str) -> tuple[str | None, str]:
     if text.startswith('"'):
-        return _unquote(text)
+        return unquote(text)
     head, _, rest = text.replace("\t", " ").partition(" ")
     if head == _MACRO:
         name, _, rest = rest.strip().partition(" ")
         return _MACRO + name, rest
     return head, rest
-
-
-def _unquote(text: str) -> tuple[str | None, str]:
-    """Git's C-style quoting: the text in the quotes, and what follows."""
-    out = bytearray()
-    place = 1
-    while place < len(text):
-        char = text[place]
-        place += 1
-        if char == '"':
-            return os.fsdecode(bytes(out)), text[place:]
-        if char != "\\":
-            out += os.fsencode(char)
-        elif text[place : place + 1] in _ESCAPES:
-            out.append(_ESCAPES[text[place]])
-            place += 1
-        elif len(digits := text[place : place + 3]) == 3 and set(digits) <= set("01234567") and digits[0] in "0123":
-            out.append(int(digits, 8))
-            place += 3
-        else:
-            break
-    return None, ""
 
 
 def _parse_value(word: str) -> tuple[str, Value]:

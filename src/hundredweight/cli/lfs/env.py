@@ -15,7 +15,7 @@ from hundredweight.client.sweep import sweep
 from hundredweight.client.workspace import open_workspace
 from hundredweight.git.config import Config, load
 from hundredweight.git.repository import NotARepository
-from hundredweight.git.run import Git, GitError
+from hundredweight.git.run import Git, GitError, GitMissing
 
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
@@ -40,7 +40,7 @@ def surroundings(git: Git, environment: Environment) -> Surroundings:
     """What is around the current folder, a clone or none."""
     try:
         workspace = open_workspace(git, environment.variables)
-    except NotARepository:
+    except (NotARepository, GitMissing):
         return Surroundings(git, _config_outside(git), environment.variables, None)
     warn_of_unsafe_keys(workspace)
     sweep(workspace.store, SystemClock().now())
@@ -49,13 +49,16 @@ def surroundings(git: Git, environment: Environment) -> Surroundings:
 
 def report(git: Git, around: Surroundings) -> list[str]:
     """Versions, a blank line, then the rest."""
-    version = os.fsdecode(git.run("version").out).strip()
+    try:
+        version = os.fsdecode(git.run("version").out).strip()
+    except GitMissing as error:
+        version = f"Error getting Git version: {error}"
     return [version_line(), version, "", *around.lines()]
 
 
 def _config_outside(git: Git) -> Config:
     try:
         return load(git)
-    except GitError:
-        # GIT_DIR or GIT_WORK_TREE names a place that is none; git reads no configuration then.
+    except (GitError, GitMissing):
+        # GIT_DIR or GIT_WORK_TREE names a place that is none, and git reads no configuration then; or there is no git.
         return Config()
