@@ -54,6 +54,8 @@ class Git:
         """`folder` is git's `-C` (empty: the current one); `env` replaces the process's; `options` go before each command."""
         self.folder = folder
         self.env: dict[str, str] = dict(os.environ if env is None else env)
+        # Set by git while it works on a submodule; most git commands refuse to run with it.
+        self.env.pop("GIT_INTERNAL_SUPER_PREFIX", None)
         self.options = options
 
     def at(self, folder: str, *, keep_repository: bool = False) -> Git:
