@@ -154,7 +154,7 @@ PATHS = [
     pytest.param(
         ["filter-process"],
         HANDSHAKE + request("clean", b"weights") + request("smudge", POINTER),
-        CLEAN | SMUDGE | own("filter_process"),
+        CLEAN | SMUDGE | own("filter_process") | {"hundredweight.client.sweep"},
         id="filter-process",
     ),
 ]

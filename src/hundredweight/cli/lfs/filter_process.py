@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 from hundredweight.cli.lfs.filters import filter_workspace, make_parser, say
 from hundredweight.client.filter_process import FilterProcess
 from hundredweight.client.filter_stream import FilterStream
+from hundredweight.client.sweep import sweep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,14 +27,16 @@ def run(args: list[str], environment: Environment) -> int:
     workspace = filter_workspace(environment, "This command should be run by the Git filter process")
     process = FilterProcess(workspace, FilterStream(0, 1), skip=skip, say=say)
     process.run()
-    if process.malformed:
-        count = len(process.malformed)
-        what = (
-            "files that should have been pointers, but weren't"
-            if count > 1
-            else ("file that should have been a pointer, but wasn't")
-        )
-        say(f"Encountered {count} {what}:")
-        for path in process.malformed:
-            say(f"\t{path}")
+    _tell_malformed(process.malformed)
+    # Who works with plain git alone may start no other command that does it.
+    sweep(workspace.store, time.time())
     return 0
+
+
+def _tell_malformed(paths: list[str]) -> None:
+    if len(paths) == 1:
+        say("Encountered 1 file that should have been a pointer, but wasn't:")
+    elif paths:
+        say(f"Encountered {len(paths)} files that should have been pointers, but weren't:")
+    for path in paths:
+        say(f"\t{path}")
