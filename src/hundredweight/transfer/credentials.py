@@ -137,7 +137,7 @@ class CredentialSource:
 
     def pass_phrase(self, path: str) -> str:
         """What opens an encrypted client key. Raises `CredentialsMissing`."""
-        query = {"protocol": ["cert"], "host": [""], "path": [path.lstrip("/")], "username": [""]}
+        query = {"protocol": ["cert"], "host": [""], "path": [path], "username": [""]}
         found = self._from_git(query, f"cert:///{path}")
         if found is None or not found.first("password"):
             raise CredentialsMissing(f"cert:///{path}")
