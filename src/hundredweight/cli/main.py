@@ -41,7 +41,6 @@ def _main(program: str, commands: tuple[str, ...], argv: list[str]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # Paths that are not valid in the locale's encoding leave as they came.
         stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
-    _let_file_names_through()
     environment = read_environment()
     start_trace(environment)
     try:
@@ -59,14 +58,6 @@ def _main(program: str, commands: tuple[str, ...], argv: list[str]) -> NoReturn:
 
         code = handle(error, environment)
     _leave(code)
-
-
-def _let_file_names_through() -> None:
-    """Names that are no UTF-8 are printed byte for byte, as git does."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="surrogateescape")
 
 
 def _leave(code: int) -> NoReturn:
