@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import signal
@@ -261,6 +262,21 @@ def test_a_batch_answer_that_lies_about_sizes_is_not_believed(rig: Rig, faulty: 
     faulty.sizes[oid] = 7
     assert rig.download(item(DATA)) == []
     assert rig.read(oid) == DATA
+
+
+def test_a_negative_size_spoils_only_its_own_object(rig: Rig, faulty: FaultyServer) -> None:
+    faulty.add(DATA)
+    odd = faulty.add(b"odd")
+    faulty.sizes[odd] = -1
+    (failure,) = rig.download(item(DATA), item(b"odd", "b"))
+    assert str(failure.error) == f'object "{odd}" has invalid size (got: -1)'
+
+
+def test_an_encoded_answer_is_decoded(rig: Rig, faulty: FaultyServer) -> None:
+    faulty.add(DATA)
+    faulty.get.append(Status(200, raw=gzip.compress(DATA), headers={"Content-Encoding": "gzip"}))
+    assert rig.download(item(DATA)) == []
+    assert rig.read(item(DATA).oid) == DATA
 
 
 def test_an_object_that_the_server_passes_over_fails(rig: Rig, faulty: FaultyServer) -> None:

@@ -68,7 +68,8 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class BatchObject:
-    """The server's answer for one object: actions, or an error, or neither (it has the object already)."""
+    """The server's answer for one object: actions, or an error, or neither (it has the object already). `size` is what the
+    server said, even if it is negative: one odd object must not spoil the answers for the others."""
 
     oid: str
     size: int
@@ -200,7 +201,7 @@ def _read_object(item: Fields) -> BatchObject:
             actions[name] = _read_action(action)
     return BatchObject(
         item.text("oid", None),
-        item.integer("size"),
+        item.integer("size", low=-MAX_SIZE),
         actions,
         None if error is None else ObjectError(error.integer("code", low=-_MAX_EXPIRES_IN), error.text("message")),
         item.flag("authenticated"),

@@ -209,6 +209,8 @@ class Exchange:
         """One request and its answer, 3xx included. Raises `HttpError`, `ConnectionFailed`."""
         raw = self._ask(request)
         response = Response(request, raw)
+        if "Content-Encoding" in raw.headers:
+            trace("http: decompressed gzipped response")
         trace(f"HTTP: {raw.status}")
         self._show_response(raw)
         if raw.status >= 400:
@@ -236,6 +238,8 @@ class Exchange:
     def prepare(self, request: Request) -> None:
         """Add what the configuration wants on every request to this URL; harmless twice."""
         request.headers["User-Agent"] = urlmatch.value(self._config, "http", request.url, "useragent", USER_AGENT)
+        if "Range" not in request.headers:
+            request.headers["Accept-Encoding"] = "gzip"
         authorized = "Authorization" in request.headers
         extra = HTTPHeaderDict()
         for line in urlmatch.values(self._config, "http", request.url, "extraheader"):

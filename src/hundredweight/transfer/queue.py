@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hundredweight.base.errors import CwtError, RemoteError
 from hundredweight.base.trace import notice, trace
 from hundredweight.protocol.batch import UPLOAD, Wanted
-from hundredweight.transfer.basic import BasicAdapter, Job, ObjectMissing
+from hundredweight.transfer.basic import ActionExpired, BasicAdapter, Job, ObjectMissing
 from hundredweight.transfer.http import HttpError
 from hundredweight.transfer.retry import RetryPolicy, retry_after
 from hundredweight.transfer.server import BatchFailed
@@ -288,7 +288,7 @@ class TransferQueue:
         unknown = [oid for oid in by_oid if oid not in wanted]
         if self._stopped_by_missing(entries, by_oid):
             return
-        jobs = []
+        jobs: list[tuple[_Entry, Job]] = []
         for entry in entries:
             answer = by_oid.get(entry.first.oid)
             if answer is None:
@@ -300,10 +300,12 @@ class TransferQueue:
                 self._failed(entry, RemoteError(f"[{entry.first.oid}] no answer from the server: {named}"))
             elif answer.error is not None:
                 self._failed(entry, ObjectRefused(answer.oid, answer.error.code, answer.error.message))
+            elif answer.size < 0:
+                self._failed(entry, RemoteError(f'object "{answer.oid}" has invalid size (got: {answer.size})'))
             elif self._direction not in answer.actions:
                 self._without_action(entry, answer)
             else:
-                jobs.append((entry, self._job(entry, answer, asked_at)))
+                self._take_job(entry, self._job(entry, answer, asked_at), jobs)
         with self._changed:
             self._jobs.extend(jobs)
             self._admitted = self._admitted or any(_is_authorized(job.answer, self._direction) for _, job in jobs)
@@ -340,6 +342,14 @@ class TransferQueue:
             self._meter.advance(item.path, count)
 
         return Job(item.oid, item.size, item.path, answer, asked_at, report, self._admit)
+
+    def _take_job(self, entry: _Entry, job: Job, jobs: list[tuple[_Entry, Job]]) -> None:
+        try:
+            job.action(self._direction, self._server.clock.now())
+        except ActionExpired as error:
+            self._failed(entry, error)
+        else:
+            jobs.append((entry, job))
 
     # The workers.
 
@@ -409,7 +419,8 @@ class TransferQueue:
             return
         item = entry.first
         delay = f"{max(0.0, moment - now):.2f}s"
-        trace(f'tq: enqueue retry #{entry.failures} after {delay} for "{item.oid}" (size: {item.size}): {error}')
+        what = f"LFS: {error}" if isinstance(error, ActionExpired) else str(error)
+        trace(f'tq: enqueue retry #{entry.failures} after {delay} for "{item.oid}" (size: {item.size}): {what}')
         with self._changed:
             entry.ready_at = moment
             self._waiting.append(entry)
