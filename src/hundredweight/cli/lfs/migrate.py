@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import EXIT_USAGE
 from hundredweight.base.sizes import BadSize, format_in_unit, format_size, parse_size, parse_unit
+from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.tasks import Tasks
+from hundredweight.client.hook_scripts import ensure_hooks
 from hundredweight.client.migrate.convert import convert
 from hundredweight.client.migrate.info import FOLLOW, IGNORE, NO_FOLLOW, Row, Summary, survey
 from hundredweight.client.migrate.plan import Choice
@@ -17,9 +19,7 @@ from hundredweight.client.migrate.selection import MigrateError, Selection
 from hundredweight.client.migrate.single import convert_once
 from hundredweight.client.migrate.worktree import is_dirty, update_work_tree
 from hundredweight.client.settings import Settings
-from hundredweight.client.workspace import open_workspace
 from hundredweight.git.patterns import split_list
-from hundredweight.git.run import Git
 
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
@@ -50,7 +50,7 @@ def run(args: list[str], environment: Environment) -> int:
         if mode == "export":
             raise MigrateError(_NO_EXPORT, hint="use another Git LFS client for it; 'git lfs migrate import' is here")
         options = _mode_parser(mode).parse_intermixed_args(rest)
-        workspace = open_workspace(Git(), environment.variables)
+        workspace = open_clone(environment)
         return _run_info(workspace, options) if mode == "info" else _run_import(workspace, options)
     except (MigrateError, BadSize) as error:
         sys.stderr.write(f"{error}\n")
@@ -76,6 +76,7 @@ def _run_info(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _run_import(workspace: Workspace, options: argparse.Namespace) -> int:
     _confirm(workspace, assume_yes=options.yes)
+    ensure_hooks(workspace)
     tasks = _tasks(workspace)
     if options.no_rewrite:
         if options.fixup:

@@ -9,9 +9,10 @@ from hundredweight.client.extensions import refuse_configured
 from hundredweight.client.migrate.convert import Rewriter, literal_pattern
 from hundredweight.client.migrate.newobjects import NewObjects
 from hundredweight.client.migrate.plan import Choice
-from hundredweight.client.migrate.scope import ScopeReader, parse_lines
+from hundredweight.client.migrate.scope import ScopeReader
 from hundredweight.client.migrate.selection import MigrateError
 from hundredweight.client.migrate.trees import parse_commit, parse_tree
+from hundredweight.git.attributes import FILE_NAME, Macros, lfs_patterns, parse
 from hundredweight.git.objects import ObjectReader
 from hundredweight.git.scan import tree_entries
 
@@ -75,6 +76,11 @@ def _check(git: Git, reader: ObjectReader, commit: str, path: str) -> None:
 
 def _mentions_lfs(git: Git, reader: ObjectReader, commit: str) -> bool:
     """Whether any .gitattributes of the commit gives anything to LFS."""
-    blobs = [entry.blob for entry in tree_entries(git, commit) if entry.path.rpartition("/")[2] == ".gitattributes"]
-    texts = [reader.read(blob) for blob in dict.fromkeys(blobs)]
-    return any(line.filter == "lfs" for text in texts for line in parse_lines(text, {}, define=True))
+    blobs = [entry.blob for entry in tree_entries(git, commit) if entry.path.rpartition("/")[2] == FILE_NAME]
+    for blob in dict.fromkeys(blobs):
+        text = reader.read(blob)
+        macros = Macros()
+        macros.read(parse(text))
+        if any(pattern.is_tracked for pattern in lfs_patterns(text, "", FILE_NAME, macros)):
+            return True
+    return False
