@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,8 @@ class FolderBackend:
                 found = os.stat(self._path(key))
             except (FileNotFoundError, NotADirectoryError):
                 return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
         return Stat(key, found.st_size, found.st_mtime)
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -58,6 +61,9 @@ class FolderBackend:
                 descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
             except (FileNotFoundError, NotADirectoryError):
                 raise KeyMissing(key) from None
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise KeyMissing(key)
         return _Pieces(descriptor, key, start, end)
 
     def writer(self) -> FolderWriter:
@@ -72,7 +78,7 @@ class FolderBackend:
         with _mapped(f"cannot delete '{key}'"):
             try:
                 os.unlink(self._path(key))
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return False
         return True
 
@@ -103,8 +109,8 @@ class FolderBackend:
     def _walk(self, folder: str, prefix: str) -> Iterator[Stat]:
         """In order of key: a folder's `/` sorts among the characters that names may hold, so it is part of the sort key."""
         try:
-            with os.scandir(folder) as found:
-                entries = sorted((e.name + "/" if e.is_dir() else e.name, e) for e in found)
+            with os.scandir(folder) as scan:
+                entries = sorted((e.name + "/" if e.is_dir() else e.name, e) for e in scan)
         except FileNotFoundError:
             return
         for name, entry in entries:
@@ -112,10 +118,10 @@ class FolderBackend:
                 yield from self._walk(entry.path, prefix + name)
                 continue
             try:
-                stat = entry.stat()
+                found = entry.stat()
             except FileNotFoundError:
                 continue
-            yield Stat(prefix + name, stat.st_size, stat.st_mtime)
+            yield Stat(prefix + name, found.st_size, found.st_mtime)
 
 
 class FolderWriter:

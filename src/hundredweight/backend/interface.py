@@ -1,7 +1,8 @@
 """The contract of a key -> bytes store. Folder and memory implement it; an object store will.
 
-A key is one to eight parts of `[A-Za-z0-9._-]`, joined by `/`, none starting with a dot; at most 512 characters. Values
-are immutable in meaning: a key is written once, and its bytes never change while it exists, so readers need no lock.
+A key is one to eight parts of 1 to 200 characters of `[A-Za-z0-9._-]`, none starting with a dot, joined by `/`; at most 512
+characters in all; no key is the folder of another (`a` beside `a/b`). Values are immutable in meaning: a key is written
+once, and its bytes never change while it exists, so readers need no lock.
 
 All methods block, may be called from any thread and at the same time; a `Writer` is used by one thread at a time.
 A wrapper (retry, limit, fault) implements the same protocol around another backend.
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_KEY = 512
 MAX_PARTS = 8
+MAX_PART = 200
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
@@ -165,4 +167,4 @@ def check_prefix(prefix: str) -> str:
 
 
 def _is_part(part: str) -> bool:
-    return bool(part) and part[0] != "." and _ALLOWED.issuperset(part)
+    return 0 < len(part) <= MAX_PART and part[0] != "." and _ALLOWED.issuperset(part)

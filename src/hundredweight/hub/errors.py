@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from hundredweight.backend.interface import BackendError, BackendFull
+from hundredweight.backend.interface import BackendError, BackendFull, KeyMissing
 from hundredweight.base.errors import CwtError, UsageError
 from hundredweight.base.ids import InvalidId
 from hundredweight.hub.database.engine import DatabaseError
@@ -104,6 +104,7 @@ def status_of(error: BaseException) -> int:
 
 
 _STATUS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (
+    (KeyMissing, 410),
     (BackendFull, 507),
     ((BackendError, DatabaseError), 503),
     (BadMessage, 422),

@@ -21,6 +21,7 @@ from hundredweight.hub.tokens.service import Tokens
 from hundredweight.store.objects import ObjectStore
 
 if TYPE_CHECKING:
+    from hundredweight.backend.interface import Backend
     from hundredweight.hub.settings import Settings
 
 
@@ -45,8 +46,9 @@ class Services:
         self.database.close()
 
 
-def open_services(settings: Settings) -> Services:
+def open_services(settings: Settings, *, backend: Backend | None = None) -> Services:
     """Open the data folder; makes what is missing, and brings its tables up to date. Several processes may have it open.
+    `backend` holds the objects; by default it is a folder in the data folder.
 
     Raises `DatabaseError`, `DatabaseTooNew`, `BackendFailed`, `WriteError`.
     """
@@ -56,7 +58,7 @@ def open_services(settings: Settings) -> Services:
     git = hub_git(settings)
     repositories = Repositories(database, settings.repositories_folder, settings.moves_folder, git)
     access = Access(repositories, anonymous_read=settings.anonymous_read)
-    store = ObjectStore(FolderBackend(settings.objects_folder, settings.uploads_folder))
+    store = ObjectStore(backend or FolderBackend(settings.objects_folder, settings.uploads_folder))
     return Services(
         settings=settings,
         database=database,

@@ -1,7 +1,8 @@
 """One object coming in over HTTP: receive, hash and write overlap; memory is bounded by one budget for all uploads together.
 
 While one batch of chunks is hashed and written, by two threads at once, the next is received. When the disk is slow
-nothing is received, and TCP slows the client. The fewer uploads run, the larger the batches; when many run, each waits for its own.
+nothing is received, and TCP slows the client. The fewer uploads run, the larger the batches; when many run, each
+waits for its own.
 """
 
 from __future__ import annotations

@@ -1,0 +1,187 @@
+"""What every backend must do, whatever it keeps its bytes in. A subclass gives `make_backend`."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from hundredweight.backend.interface import READ_CHUNK, Backend, InvalidKey, KeyMissing, Stat
+
+BAD_KEYS = [
+    "",
+    "/",
+    "a/",
+    "/a",
+    "a//b",
+    ".",
+    "..",
+    "a/../b",
+    ".hidden",
+    "a/.b",
+    "a b",
+    "a\n",
+    "é",
+    "a\0",
+    "x" * 201,
+    "a/" * 7 + "x" * 200 + "/" + "y" * 200 + "/" + "z" * 200,
+    "a/" * 8 + "a",
+]
+GOOD_KEYS = ["a", "a/b", "A-1_2.3", "x" * 200, "a/b/c/d/e/f/g/h"]
+
+
+class BackendContract:
+    @pytest.fixture
+    def backend(self) -> Backend:
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("key", GOOD_KEYS)
+    def test_what_was_put_is_read_back(self, backend: Backend, key: str) -> None:
+        assert backend.put(key, b"value")
+        assert b"".join(backend.read(key)) == b"value"
+        found = backend.stat(key)
+        assert found is not None
+        assert (found.key, found.size) == (key, 5)
+        assert found.modified > 1_600_000_000
+
+    def test_nothing_is_under_a_key_nobody_wrote(self, backend: Backend) -> None:
+        backend.put("a/b", b"x")
+        for key in ("missing", "a", "a/b/c"):
+            assert backend.stat(key) is None
+            assert not backend.delete(key)
+            assert backend.local_path(key) is None
+            with pytest.raises(KeyMissing) as caught:
+                list(backend.read(key))
+            assert caught.value.key == key
+            assert not caught.value.temporary
+
+    @pytest.mark.parametrize("key", BAD_KEYS)
+    def test_a_bad_key_is_refused_everywhere(self, backend: Backend, key: str) -> None:
+        with pytest.raises(InvalidKey):
+            backend.stat(key)
+        with pytest.raises(InvalidKey):
+            list(backend.read(key))
+        with pytest.raises(InvalidKey):
+            backend.put(key, b"x")
+        with pytest.raises(InvalidKey):
+            backend.delete(key)
+        with pytest.raises(InvalidKey):
+            backend.local_path(key)
+        assert list(backend.list()) == []
+
+    def test_a_second_put_changes_nothing(self, backend: Backend) -> None:
+        assert backend.put("k", b"first")
+        assert not backend.put("k", b"second and longer")
+        assert b"".join(backend.read("k")) == b"first"
+
+    def test_of_many_writers_one_wins(self, backend: Backend) -> None:
+        values = [bytes([number]) * 1000 for number in range(16)]
+        with ThreadPoolExecutor(16) as pool:
+            won = list(pool.map(lambda value: backend.put("race", value), values))
+        assert won.count(True) == 1
+        assert b"".join(backend.read("race")) == values[won.index(True)]
+
+    def test_a_value_shows_only_after_commit(self, backend: Backend) -> None:
+        with backend.writer() as writer:
+            writer.write([b"abc", bytearray(b"def"), memoryview(b"ghi")])
+            writer.write([])
+            assert writer.size == 9
+            assert backend.stat("k") is None
+            assert list(backend.list()) == []
+            assert writer.commit("k")
+        assert b"".join(backend.read("k")) == b"abcdefghi"
+
+    def test_an_unfinished_value_leaves_nothing(self, backend: Backend) -> None:
+        with backend.writer() as writer:
+            writer.write([b"abc"])
+        writer.abort()
+        writer = backend.writer()
+        writer.write([b"abc"])
+        writer.abort()
+        with pytest.raises(RuntimeError), backend.writer() as writer:
+            raise RuntimeError
+        assert list(backend.list()) == []
+        assert backend.clean() == 0
+
+    def test_a_commit_that_fails_ends_the_writer(self, backend: Backend) -> None:
+        with backend.writer() as writer:
+            writer.write([b"abc"])
+            with pytest.raises(InvalidKey):
+                writer.commit("../k")
+        assert list(backend.list()) == []
+        assert backend.clean() == 0
+
+    def test_an_empty_value_is_a_value(self, backend: Backend) -> None:
+        assert backend.put("empty", b"")
+        assert list(backend.read("empty")) == []
+        assert backend.stat("empty") is not None
+
+    @pytest.mark.parametrize(
+        ("start", "end", "expected"),
+        [
+            (0, None, b"0123456789"),
+            (3, None, b"3456789"),
+            (0, 4, b"0123"),
+            (3, 7, b"3456"),
+            (5, 5, b""),
+            (8, 99, b"89"),
+            (10, None, b""),
+            (99, 100, b""),
+        ],
+    )
+    def test_a_range_is_cut_to_the_value(self, backend: Backend, start: int, end: int | None, expected: bytes) -> None:
+        backend.put("digits", b"0123456789")
+        assert b"".join(backend.read("digits", start, end)) == expected
+
+    def test_a_long_value_comes_in_pieces(self, backend: Backend) -> None:
+        value = random.Random(1).randbytes(2 * READ_CHUNK + 17)
+        with backend.writer() as writer:
+            writer.write([value[:1000], value[1000:]])
+            writer.commit("long")
+        pieces = list(backend.read("long"))
+        assert max(map(len, pieces)) <= READ_CHUNK
+        assert b"".join(pieces) == value
+        assert b"".join(backend.read("long", 1000, READ_CHUNK + 2000)) == value[1000 : READ_CHUNK + 2000]
+
+    def test_a_value_deleted_while_read_is_read_to_its_end(self, backend: Backend) -> None:
+        value = b"x" * (READ_CHUNK + 1)
+        backend.put("k", value)
+        pieces = backend.read("k")
+        first = next(pieces)
+        assert backend.delete("k")
+        assert first + b"".join(pieces) == value
+        assert backend.stat("k") is None
+
+    def test_a_deleted_key_may_be_written_again(self, backend: Backend) -> None:
+        backend.put("k", b"first")
+        assert backend.delete("k")
+        assert not backend.delete("k")
+        assert backend.put("k", b"second")
+        assert b"".join(backend.read("k")) == b"second"
+
+    def test_list_gives_keys_in_order_below_a_prefix(self, backend: Backend) -> None:
+        keys = ["a.b", "a/b", "a/c/d", "a0", "ab/c", "b/a", "B/a"]
+        for key in keys:
+            backend.put(key, key.encode())
+        assert [stat.key for stat in backend.list()] == sorted(keys)
+        assert [(s.key, s.size) for s in backend.list("a/")] == [("a/b", 3), ("a/c/d", 5)]
+        assert list(backend.list("none/")) == []
+        assert all(isinstance(stat, Stat) for stat in backend.list())
+
+    @pytest.mark.parametrize("prefix", ["a", "../", "/", "a//"])
+    def test_a_prefix_is_whole_parts(self, backend: Backend, prefix: str) -> None:
+        with pytest.raises(InvalidKey):
+            list(backend.list(prefix))
+
+    def test_a_local_path_holds_the_value(self, backend: Backend) -> None:
+        backend.put("k", b"value")
+        path = backend.local_path("k")
+        if path is not None:
+            with open(path, "rb") as file:
+                assert file.read() == b"value"
+
+    def test_check_leaves_nothing(self, backend: Backend) -> None:
+        backend.check()
+        assert list(backend.list()) == []
+        assert backend.clean() == 0
