@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import random
+import socket
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -115,6 +118,20 @@ def test_force_pushes_and_deleted_refs(hub: RunningHub, ada: Person, pushed: tup
     ada.git("push", "-q", "origin", ":side", ":v1", cwd=folder)
     refs = ada.git("ls-remote", hub.remote(name))
     assert refs.split() == [head, "HEAD", head, "refs/heads/main"]
+
+
+@pytest.mark.parametrize(("pushed_branches", "expected"), [(["trunk", "zoo"], "trunk"), (["dev", "master"], "master")])
+def test_a_clone_checks_out_a_branch_that_exists(
+    hub: RunningHub, ada: Person, pushed_branches: list[str], expected: str
+) -> None:
+    name = hub.new_name()
+    folder = ada.repository("work")
+    ada.commit(folder, {"a": b"a"})
+    ada.git("push", "-q", hub.remote(name), *(f"main:{branch}" for branch in pushed_branches), cwd=folder)
+    ada.git("clone", "-q", hub.remote(name), "clone")
+    assert ada.git("branch", "--show-current", cwd=ada.home / "clone") == expected
+    ada.git("push", "-q", hub.remote(name), "main", cwd=folder)
+    assert expected in ada.git("ls-remote", "--symref", hub.remote(name), "HEAD"), "it stays"
 
 
 def test_of_two_pushes_to_one_ref_one_wins(hub: RunningHub, ada: Person, pushed: tuple[str, Path]) -> None:
@@ -295,6 +312,40 @@ def test_a_client_that_leaves_takes_its_git_along(own_hub: RunningHub, tmp_path:
         curl.kill()
     assert wait_until(lambda: not git_children(own_hub))
     assert wait_until(lambda: "status=499" in own_hub.log)
+
+
+UVICORN = """
+import sys, uvicorn
+from hundredweight.hub.app import create_app
+from hundredweight.hub.serve import ensure_admin_token
+from hundredweight.hub.settings import Settings
+app = create_app(Settings(data=sys.argv[1]))
+ensure_admin_token(app.state.services)
+uvicorn.run(app, port=int(sys.argv[2]), log_level="warning")
+"""
+
+
+def test_another_asgi_server(tmp_path: Path) -> None:
+    """Nothing here depends on granian: chunked pushes, hooks and fetches work under uvicorn too."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with subprocess.Popen([sys.executable, "-c", UVICORN, str(tmp_path / "data"), str(port)]) as server:
+        try:
+            token = tmp_path / "data" / "admin-token"
+            assert wait_until(token.exists, 20)
+            ada = Person("ada", tmp_path / "ada")
+            ada.login(url, token.read_text().strip())
+            assert wait_until(lambda: ada.run("curl", "-s", f"{url}/healthz", check=False).returncode == 0, 20)
+            folder = ada.repository("work")
+            ada.commit(folder, {"noise": random.Random(1).randbytes(3_000_000)})
+            ada.git("push", "-q", f"{url}/a/b", "main", cwd=folder)
+            ada.git("clone", "-q", f"{url}/a/b", "clone")
+            assert (ada.home / "clone" / "noise").stat().st_size == 3_000_000
+            ada.commit(folder, {"a.pt": b"weights"})
+            assert "weight file outside LFS" in ada.git("push", f"{url}/a/b", "main", cwd=folder, check=False)
+        finally:
+            server.terminate()
 
 
 def test_git_processes_queue(tmp_path: Path) -> None:

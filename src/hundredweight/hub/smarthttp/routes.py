@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 
-from hundredweight.hub.context import repository_of, services_of
+from hundredweight.hub.context import in_thread, repository_of, services_of
 from hundredweight.hub.errors import Refusal
+from hundredweight.hub.receive.head import settle_head
 from hundredweight.hub.receive.session import receiving
 from hundredweight.hub.smarthttp.body import decoded, encoding_of
 from hundredweight.hub.smarthttp.service import GitCall, wants_version_2
@@ -88,20 +89,25 @@ class SmartHttp:
         if service == RECEIVE or not wants_version_2(exchange.protocol):
             exchange.prefix = pktline.encode(f"# service={service}\n".encode()) + pktline.FLUSH
         await self._run(exchange, GitCall(service.removeprefix("git-"), repository.path, advertise=True), None)
+        await exchange.finish()
 
     async def upload_pack(self, exchange: _Exchange) -> None:
         exchange.require_rpc(UPLOAD)
         repository, _ = await repository_of(exchange.request, Scope.READ)
         await self._run(exchange, GitCall("upload-pack", repository.path), exchange.body(MAX_UPLOAD_REQUEST))
+        await exchange.finish()
 
     async def receive_pack(self, exchange: _Exchange) -> None:
         exchange.require_rpc(RECEIVE)
         repository, principal = await repository_of(exchange.request, Scope.WRITE, create=True)
         async with receiving(services_of(exchange.request), repository, principal.user) as call:
             await self._run(exchange, call, exchange.body(0))
+        # Before the answer ends: who pushed may clone at once.
+        await in_thread(settle_head, services_of(exchange.request).git.at(repository.path))
+        await exchange.finish()
 
     async def _run(self, exchange: _Exchange, call: GitCall, body: AsyncIterator[bytes] | None) -> None:
-        """git at work until it has answered, or the client is gone."""
+        """git at work until it has said everything, or the client is gone."""
         call = replace(call, protocol=exchange.protocol, request_id=exchange.request.state.request_id)
         work = asyncio.create_task(self._processes.run(call, body, exchange.send))
         gone = asyncio.create_task(exchange.gone())
@@ -110,7 +116,6 @@ class SmartHttp:
             if not work.done():
                 raise ClientDisconnect
             work.result()
-            await exchange.finish()
         finally:
             for task in (work, gone):
                 task.cancel()
