@@ -229,6 +229,17 @@ def test_an_object_that_the_disk_lost_is_gone_and_welcome(caller: Caller, place:
     assert caller.download(oid, len(data)) == data
 
 
+def test_a_file_put_there_by_hand_is_not_believed(caller: Caller, place: tuple[str, str, Path]) -> None:
+    data = random.Random("by hand").randbytes(5000)
+    oid = sha256(data)
+    path = place[2] / "objects" / oid[:2] / oid[2:4] / oid
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data[::-1])
+    assert caller.one("download", oid, len(data))["error"]["code"] == 404
+    caller.upload(data)
+    assert caller.download(oid, len(data)) == data
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -17,6 +17,7 @@ from hundredweight.hub.context import in_thread, repository_of, services_of
 from hundredweight.hub.errors import Refusal
 from hundredweight.hub.receive.head import settle_head
 from hundredweight.hub.receive.session import receiving
+from hundredweight.hub.receive.upkeep import Upkeep, is_due
 from hundredweight.hub.smarthttp.body import decoded, encoding_of
 from hundredweight.hub.smarthttp.service import GitCall, wants_version_2
 from hundredweight.hub.tokens.service import Scope
@@ -63,6 +64,7 @@ class SmartHttp:
 
     def __init__(self, processes: GitProcesses) -> None:
         self._processes = processes
+        self._upkeep = Upkeep()
 
     def routes(self) -> list[Route]:
         at = "/{owner}/{name}"
@@ -105,6 +107,8 @@ class SmartHttp:
         # Before the answer ends: who pushed may clone at once.
         await in_thread(settle_head, services_of(exchange.request).git.at(repository.path))
         await exchange.finish()
+        if await in_thread(is_due, repository.path):
+            self._upkeep.add(repository.path)
 
     async def _run(self, exchange: _Exchange, call: GitCall, body: AsyncIterator[bytes] | None) -> None:
         """git at work until it has said everything, or the client is gone."""
