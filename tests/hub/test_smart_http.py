@@ -120,6 +120,25 @@ def test_force_pushes_and_deleted_refs(hub: RunningHub, ada: Person, pushed: tup
     assert refs.split() == [head, "HEAD", head, "refs/heads/main"]
 
 
+def test_sha256_repositories(hub: RunningHub, ada: Person) -> None:
+    name = hub.new_name()
+    ada.git("init", "-q", "--object-format=sha256", "work")
+    folder = ada.home / "work"
+    pointer = hub.upload(name, b"weights").encode()
+    head = ada.commit(folder, {"a.safetensors": pointer})
+    assert "fatal:" in ada.git("push", hub.remote(hub.new_name()), "main", cwd=folder, check=False), "made for SHA-1"
+    hub.request("DELETE", f"/api/v1/repositories/{name}")
+    hub.api("POST", "/repositories", {"name": name, "object_format": "sha256"})
+    hub.upload(name, b"weights")
+    ada.git("push", "-q", hub.remote(name), "main", cwd=folder)
+    ada.git("clone", "-q", "--depth=1", hub.remote(name), "clone")
+    assert ada.git("rev-parse", "HEAD", cwd=ada.home / "clone") == head
+    assert len(head) == 64
+    ada.commit(folder, {"b.safetensors": b"weights"})
+    assert "weight file outside LFS" in ada.git("push", hub.remote(name), "main", cwd=folder, check=False)
+    assert hub.refused("POST", "/api/v1/repositories", {"name": hub.new_name(), "object_format": "md5"})[0] == 422
+
+
 @pytest.mark.parametrize(("pushed_branches", "expected"), [(["trunk", "zoo"], "trunk"), (["dev", "master"], "master")])
 def test_a_clone_checks_out_a_branch_that_exists(
     hub: RunningHub, ada: Person, pushed_branches: list[str], expected: str

@@ -30,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
     create = actions.add_parser("create", help="make an empty repository")
     create.add_argument("name", metavar="OWNER/NAME", help="letters, digits, '.', '_' and '-', in any case")
     create.add_argument("--public", action="store_true", help="everybody may read it, without a token")
+    create.add_argument(
+        "--object-format", choices=("sha1", "sha256"), default="sha1", help="git's hash, as in git init (sha1)"
+    )
     create.add_argument("--json", action="store_true", help="print the repository as JSON")
     listing = actions.add_parser("list", help="list all repositories")
     listing.add_argument("--json", action="store_true", help="print them as a JSON array")
@@ -44,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _create(admin: Administration, options: argparse.Namespace) -> None:
-    made = admin.create_repository(options.name, public=options.public)
+    made = admin.create_repository(options.name, public=options.public, object_format=options.object_format)
     sys.stdout.write(json.dumps(made) + "\n" if options.json else f"created {made['name']}\n")
 
 

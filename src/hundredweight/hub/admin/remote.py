@@ -55,8 +55,9 @@ class RemoteAdministration:
         found: list[RepositoryFacts] = self._ask("GET", "/repositories")["repositories"]
         return found
 
-    def create_repository(self, name: str, *, public: bool) -> RepositoryFacts:
-        made: RepositoryFacts = self._ask("POST", "/repositories", {"name": name, "public": public})
+    def create_repository(self, name: str, *, public: bool, object_format: str) -> RepositoryFacts:
+        wanted = {"name": name, "public": public, "object_format": object_format}
+        made: RepositoryFacts = self._ask("POST", "/repositories", wanted)
         return made
 
     def delete_repository(self, name: str) -> None:

@@ -27,12 +27,14 @@ async def list_repositories(request: Request) -> Response:
 
 
 async def create_repository(request: Request) -> Response:
-    """Body: `name`, `public` (false). 201, or 409 when there is one of that name."""
+    """Body: `name`, `public` (false), `object_format` (sha1). 201, or 409 when there is one of that name."""
     principal = await principal_of(request)
     fields = Fields.parse(await json_body(request, MAX_BODY), "repository")
     name = _name(fields.text("name", None))
     admin = await _administration(request, principal, name)
-    return JSONResponse(await in_thread(admin.create_repository, name, public=fields.flag("public")), 201)
+    form = fields.text("object_format", "sha1")
+    made = await in_thread(admin.create_repository, name, public=fields.flag("public"), object_format=form)
+    return JSONResponse(made, 201)
 
 
 async def delete_repository(request: Request) -> Response:

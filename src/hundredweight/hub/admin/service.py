@@ -29,8 +29,10 @@ class LocalAdministration:
     def repositories(self) -> list[RepositoryFacts]:
         return [repository_facts(found) for found in self._services.repositories.list()]
 
-    def create_repository(self, name: str, *, public: bool) -> RepositoryFacts:
-        created = self._services.repositories.create(RepoName.parse(name), public=public, created_by=self._created_by)
+    def create_repository(self, name: str, *, public: bool, object_format: str) -> RepositoryFacts:
+        created = self._services.repositories.create(
+            RepoName.parse(name), public=public, created_by=self._created_by, object_format=object_format
+        )
         return repository_facts(created)
 
     def delete_repository(self, name: str) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import delete, insert, select
 from hundredweight.base.files import make_folders, temp_path, write_file
 from hundredweight.base.ids import RepoName
 from hundredweight.hub.database.schema import repositories
-from hundredweight.hub.errors import Conflict, NotFound
+from hundredweight.hub.errors import Conflict, NotFound, Unprocessable
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -44,6 +44,7 @@ GIT_CONFIG = """\
 \tallowAnySHA1InWant = true
 """
 """Pushes are checked by git, save for old flaws that many histories have; what was accepted survives a crash of the machine."""
+OBJECT_FORMATS = ("sha1", "sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,12 @@ class Repositories:
             shutil.rmtree(os.path.join(self._temp, name))
         return len(names)
 
-    def create(self, name: RepoName, *, public: bool = False, created_by: str = "") -> Repository:
-        """Raises `RepositoryExists`, `GitError`, `DatabaseError`."""
+    def create(
+        self, name: RepoName, *, public: bool = False, created_by: str = "", object_format: str = "sha1"
+    ) -> Repository:
+        """`object_format` is how git names objects, sha1 or sha256. Raises `RepositoryExists`, `GitError`, `DatabaseError`."""
+        if object_format not in OBJECT_FORMATS:
+            raise Unprocessable(f"unknown object format '{object_format[:40]}'", hint="use sha1 or sha256")
         row = {
             "name": name,
             "key": name.casefold(),
@@ -108,7 +113,7 @@ class Repositories:
             if existing is not None:
                 raise RepositoryExists(name, existing)
             connection.execute(insert(repositories).values(row))
-            self._make_folder(name)
+            self._make_folder(name, object_format)
             found = connection.execute(select(repositories).where(repositories.c.key == row["key"])).one()
         return self._repository(found)
 
@@ -164,7 +169,7 @@ class Repositories:
     def _path(self, name: RepoName) -> str:
         return os.path.join(self._folder, name.owner, name.name + ".git")
 
-    def _make_folder(self, name: RepoName) -> None:
+    def _make_folder(self, name: RepoName, object_format: str = "sha1") -> None:
         """A bare repository, whole under its name or not at all.
 
         A folder without a row is set aside, never shown to the new owner.
@@ -172,7 +177,8 @@ class Repositories:
         path = self._path(name)
         temp = temp_path(self._temp, "repository")
         make_folders(os.path.dirname(path), durable=True)
-        self._git.output("init", "--quiet", "--bare", "--template=", "--initial-branch=main", temp)
+        form = f"--object-format={object_format}"
+        self._git.output("init", "--quiet", "--bare", "--template=", "--initial-branch=main", form, temp)
         config = os.path.join(temp, "config")
         with open(config, "rb") as file:
             made = file.read()
