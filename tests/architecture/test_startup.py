@@ -58,6 +58,7 @@ CLONE = START | {
     "hundredweight.client",
     "hundredweight.client.workspace",
     "hundredweight.git.lfsconfig",
+    "hundredweight.git.process",
     "hundredweight.git.quoting",
     "hundredweight.git.repository",
     "hundredweight.git.run",
