@@ -20,6 +20,12 @@ START_SECONDS = 30.0
 STOP_SECONDS = 40.0
 
 
+def git_children(pid: int) -> list[str]:
+    """The command lines of a process's git children."""
+    found = subprocess.run(["pgrep", "-P", str(pid), "-a", "git"], capture_output=True, text=True, check=False)
+    return found.stdout.splitlines()
+
+
 def pointer_text(oid: str, size: int) -> str:
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n"
 
@@ -81,6 +87,11 @@ class RunningHub:
         self.process.stdout.close()
         self.process = None
         return code
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
 
     @property
     def log(self) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.people import Person
-from tests.running_hub import RunningHub
+from tests.running_hub import RunningHub, git_children
 
 
 @pytest.fixture
@@ -290,15 +290,6 @@ def test_expect_100_continue(hub: RunningHub, ada: Person) -> None:
     assert ada.git("ls-remote", hub.remote(name), "main")
 
 
-def git_children(hub: RunningHub) -> list[str]:
-    """The command lines of the hub's git processes."""
-    assert hub.process is not None
-    found = subprocess.run(
-        ["ps", "--ppid", str(hub.process.pid), "-o", "args="], capture_output=True, text=True, check=False
-    )
-    return [line for line in found.stdout.splitlines() if "git" in line.split()[0]]
-
-
 def wait_until(condition: object, seconds: float = 5.0) -> bool:
     assert callable(condition)
     end = time.monotonic() + seconds
@@ -327,9 +318,9 @@ def test_a_client_that_leaves_takes_its_git_along(own_hub: RunningHub, tmp_path:
         assert curl.stdin is not None
         curl.stdin.write(b"00")
         curl.stdin.flush()
-        assert wait_until(lambda: git_children(own_hub))
+        assert wait_until(lambda: git_children(own_hub.pid))
         curl.kill()
-    assert wait_until(lambda: not git_children(own_hub))
+    assert wait_until(lambda: not git_children(own_hub.pid))
     assert wait_until(lambda: "status=499" in own_hub.log)
 
 
@@ -381,7 +372,7 @@ def test_git_processes_queue(tmp_path: Path) -> None:
         def watch() -> None:
             nonlocal most
             while not finished.wait(0.005):
-                most = max(most, len(git_children(hub)))
+                most = max(most, len(git_children(hub.pid)))
 
         watcher = threading.Thread(target=watch)
         watcher.start()

@@ -32,6 +32,7 @@ def run(args: list[str], environment: Environment) -> int:
         refusal = pre_receive(
             environment.cwd, lines, environment.variables, authority, int(environment.get(MAX_BLOB, "0"))
         )
+        authority.close()
     except CwtError as error:
         refusal = f"error: push refused: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else "")
     sys.stderr.write(refusal)

@@ -47,6 +47,10 @@ class ChannelAuthority:
     def foreign_locks(self) -> list[ForeignLock]:
         return [ForeignLock(*fields) for fields in self._ask({"ask": "foreign_locks"})]
 
+    def close(self) -> None:
+        self._reader.close()
+        self._socket.close()
+
     def _ask(self, question: dict[str, object]) -> dict[str, int]:
         try:
             self._socket.sendall(json.dumps(question).encode() + b"\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import os
 import shlex
 import socket
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hundredweight.hub.repos.service import Repository
     from hundredweight.hub.services import Services
     from hundredweight.hub.settings import Settings
+
+log = logging.getLogger("hundredweight.hub.receive")
 
 # -I and -S: no user's and no site's modules; 10 ms less. The hub's own modules come from where the hub runs.
 HOOK = """#!/bin/sh
@@ -68,8 +70,10 @@ async def receiving(services: Services, repository: Repository, user: str) -> As
             )
         finally:
             talk.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await talk
+            (failure,) = await asyncio.gather(talk, return_exceptions=True)
+            if isinstance(failure, Exception):
+                # The hook has refused the push for want of an answer, and the user has been told so.
+                log.error("a pre-receive hook got no answer", exc_info=failure)
 
 
 async def _answer(ours: socket.socket, authority: HubAuthority) -> None:
