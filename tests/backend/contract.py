@@ -75,6 +75,15 @@ class BackendContract:
         assert not backend.put("k", b"second and longer")
         assert b"".join(backend.read("k")) == b"first"
 
+    def test_replacing_is_asked_for(self, backend: Backend) -> None:
+        for value in (b"first", b"second", b"third"):
+            with backend.writer() as writer:
+                writer.write([value])
+                assert writer.commit("deep/k", replace=True)
+            assert b"".join(backend.read("deep/k")) == value
+        assert [stat.key for stat in backend.list()] == ["deep/k"]
+        assert backend.clean() == 0
+
     def test_of_many_writers_one_wins(self, backend: Backend) -> None:
         values = [bytes([number]) * 1000 for number in range(16)]
         with ThreadPoolExecutor(16) as pool:

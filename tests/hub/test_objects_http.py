@@ -235,6 +235,7 @@ def test_a_file_put_there_by_hand_is_not_believed(caller: Caller, place: tuple[s
     path = place[2] / "objects" / oid[:2] / oid[2:4] / oid
     path.parent.mkdir(parents=True)
     path.write_bytes(data[::-1])
+    caller.upload(b"the repository exists")
     assert caller.one("download", oid, len(data))["error"]["code"] == 404
     caller.upload(data)
     assert caller.download(oid, len(data)) == data

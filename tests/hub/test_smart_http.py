@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import random
 import socket
 import subprocess
@@ -322,6 +323,59 @@ def test_a_client_that_leaves_takes_its_git_along(own_hub: RunningHub, tmp_path:
         curl.kill()
     assert wait_until(lambda: not git_children(own_hub.pid))
     assert wait_until(lambda: "status=499" in own_hub.log)
+
+
+def push_body(person: Person, folder: Path) -> bytes:
+    """The body of a first push of `main`, as git sends it."""
+    head = person.git("rev-parse", "main", cwd=folder)
+    command = f"{'0' * 40} {head} refs/heads/main\0report-status".encode()
+    pack = subprocess.run(
+        ["git", "pack-objects", "--revs", "--stdout", "-q"],
+        input=b"main\n",
+        cwd=folder,
+        env=person.env,
+        capture_output=True,
+        check=True,
+    )
+    return b"%04x%b0000" % (len(command) + 4, command) + pack.stdout
+
+
+@pytest.mark.parametrize("ending", ["term", "kill"])
+def test_the_hub_ends_in_the_middle_of_a_push(own_hub: RunningHub, tmp_path: Path, ending: str) -> None:
+    """SIGTERM: the push is finished first. SIGKILL: nothing of it is left, and the next one completes."""
+    ada = own_hub.person(tmp_path / "ada", "ada")
+    folder = ada.repository("work")
+    ada.commit(folder, {"noise": random.Random(2).randbytes(500_000)})
+    body = push_body(ada, folder)
+    name = own_hub.new_name()
+    headers = {"Content-Type": "application/x-git-receive-pack-request", "Content-Length": str(len(body))}
+    headers["Authorization"] = f"Bearer {own_hub.token}"
+    client = http.client.HTTPConnection(own_hub.url.removeprefix("http://"), timeout=30)
+    client.connect()
+    client.putrequest("POST", f"/{name}.git/git-receive-pack")
+    for key, value in headers.items():
+        client.putheader(key, value)
+    client.endheaders(body[: len(body) // 2])
+    assert wait_until(lambda: git_children(own_hub.pid))
+    assert own_hub.process is not None
+    if ending == "term":
+        own_hub.process.terminate()
+        time.sleep(0.3)
+        client.send(body[len(body) // 2 :])
+        answer = client.getresponse().read()
+        assert b"unpack ok" in answer
+        assert b"ok refs/heads/main" in answer
+        assert own_hub.stop() == 0
+        own_hub.start()
+    else:
+        own_hub.process.kill()
+        own_hub.stop()
+        own_hub.start()
+        assert ada.git("ls-remote", own_hub.remote(name)) == ""
+        ada.git("push", "-q", own_hub.remote(name), "main", cwd=folder)
+    client.close()
+    ada.git("clone", "-q", own_hub.remote(name), "clone")
+    assert (ada.home / "clone" / "noise").stat().st_size == 500_000
 
 
 UVICORN = """

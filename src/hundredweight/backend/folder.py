@@ -47,7 +47,7 @@ class FolderBackend:
     def stat(self, key: str) -> Stat | None:
         with _mapped(f"cannot look up '{key}'"):
             try:
-                found = os.stat(self._path(key))
+                found = os.stat(self.path(key))
             except (FileNotFoundError, NotADirectoryError):
                 return None
         if not stat.S_ISREG(found.st_mode):
@@ -55,7 +55,7 @@ class FolderBackend:
         return Stat(key, found.st_size, found.st_mtime)
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        path = self._path(key)
+        path = self.path(key)
         with _mapped(f"cannot read '{key}'"):
             try:
                 descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
@@ -77,7 +77,7 @@ class FolderBackend:
     def delete(self, key: str) -> bool:
         with _mapped(f"cannot delete '{key}'"):
             try:
-                os.unlink(self._path(key))
+                os.unlink(self.path(key))
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return False
         return True
@@ -88,7 +88,7 @@ class FolderBackend:
             yield from self._walk(os.path.join(self.root, prefix), prefix)
 
     def local_path(self, key: str) -> str | None:
-        path = self._path(key)
+        path = self.path(key)
         return path if os.path.isfile(path) else None
 
     def clean(self) -> int:
@@ -103,7 +103,8 @@ class FolderBackend:
             probe.write([b"probe"])
             probe.sync()
 
-    def _path(self, key: str) -> str:
+    def path(self, key: str) -> str:
+        """Where the value is or would be. Raises `InvalidKey`."""
         return os.path.join(self.root, check_key(key))
 
     def _walk(self, folder: str, prefix: str) -> Iterator[Stat]:
@@ -151,10 +152,15 @@ class FolderWriter:
         with _mapped("cannot write a value"):
             os.fdatasync(self._file.descriptor) if hasattr(os, "fdatasync") else os.fsync(self._file.descriptor)
 
-    def commit(self, key: str) -> bool:
+    def commit(self, key: str, *, replace: bool = False) -> bool:
         try:
+            path = self._backend.path(key)
             with _mapped(f"cannot store '{key}'"):
-                return self._file.commit_new(self._backend._path(key))
+                if not replace:
+                    return self._file.commit_new(path)
+                make_folders(os.path.dirname(path), durable=True)
+                self._file.commit(path)
+                return True
         finally:
             self.abort()
 

@@ -88,11 +88,12 @@ class Writer(Protocol):
     def write(self, parts: Sequence[Buffer]) -> None:
         """Append all bytes of `parts`, in order. Raises `BackendFull`, `BackendFailed`; the writer is then aborted."""
 
-    def commit(self, key: str) -> bool:
+    def commit(self, key: str, *, replace: bool = False) -> bool:
         """Publish under `key`, atomically and durably: after this returned, the value survives a crash of the machine.
 
         Put-if-absent: False, with nothing changed, when the key existed; of several writers at once exactly one gets
-        True. Ends the writer in every case, also by an error. Raises `InvalidKey`, `BackendFull`, `BackendFailed`.
+        True. With `replace` always True: a reader sees the old value or the new one, never none. Ends the writer in every
+        case, also by an error. Raises `InvalidKey`, `BackendFull`, `BackendFailed`.
         """
 
     def abort(self) -> None:

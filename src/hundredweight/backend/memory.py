@@ -85,11 +85,12 @@ class MemoryBackend:
                 raise BackendFull("cannot store more: the memory backend is full")
             self._used += count
 
-    def publish(self, key: str, data: bytes) -> bool:
+    def publish(self, key: str, data: bytes, replace: bool) -> bool:
         self.fault()
         with self._lock:
-            if key in self.values:
+            if key in self.values and not replace:
                 return False
+            self._used -= len(self.values.pop(key, (b"", 0))[0])
             self.values[key] = (data, time.time())
             return True
 
@@ -123,9 +124,9 @@ class MemoryWriter:
         for part in parts:
             self._data += part
 
-    def commit(self, key: str) -> bool:
+    def commit(self, key: str, *, replace: bool = False) -> bool:
         try:
-            published = self._backend.publish(check_key(key), bytes(self._data))
+            published = self._backend.publish(check_key(key), bytes(self._data), replace)
             if published:
                 self._close()
             return published

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from hundredweight.base.errors import CwtError
-from hundredweight.hub.errors import error_response, status_of
+from hundredweight.hub.errors import TooSlow, error_response, status_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -64,7 +64,7 @@ class RequestFrame:
             # Too late for another answer: the server cuts the connection, so the client sees a short body.
             exchange.status = status
             raise error
-        if status != CLIENT_GONE:
+        if not isinstance(error, TooSlow):
             await _drain(exchange)
         await error_response(error, scope["path"], exchange.id)(scope, exchange.receive, exchange.send)
 

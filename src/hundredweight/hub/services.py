@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hundredweight.backend.folder import FolderBackend
+from hundredweight.base.errors import LocalError
 from hundredweight.base.files import make_folders, write_file
 from hundredweight.git.run import Git
 from hundredweight.hub.access import Access
@@ -23,6 +25,16 @@ from hundredweight.store.objects import ObjectStore
 if TYPE_CHECKING:
     from hundredweight.backend.interface import Backend
     from hundredweight.hub.settings import Settings
+
+
+class BadDataFolder(LocalError):
+    """The data folder cannot be made, read or written."""
+
+    hint = "name another folder with --data, or give the hub's user the right to use this one"
+
+    def __init__(self, path: str, cause: OSError) -> None:
+        super().__init__(f"cannot use the data folder '{path}': {cause.strerror or cause}")
+        self.path = path
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ def open_services(settings: Settings, *, backend: Backend | None = None) -> Serv
     """Open the data folder; makes what is missing, and brings its tables up to date. Several processes may have it open.
     `backend` holds the objects; by default it is a folder in the data folder.
 
-    Raises `DatabaseError`, `DatabaseTooNew`, `BackendFailed`, `WriteError`.
+    Raises `BadDataFolder`, `DatabaseError`, `DatabaseTooNew`, `BackendFailed`, `WriteError`.
     """
     make_data_folder(settings)
     database = Database(settings.database_url)
@@ -76,10 +88,19 @@ def open_services(settings: Settings, *, backend: Backend | None = None) -> Serv
 
 
 def make_data_folder(settings: Settings) -> None:
-    """Only the hub's own user may look inside: repositories and objects are private unless the hub says otherwise."""
-    if not os.path.isdir(settings.inside()):
-        make_folders(settings.inside(), durable=True)
-        os.chmod(settings.inside(), 0o700)
+    """Only the hub's own user may look inside: repositories and objects are private unless the hub says otherwise.
+
+    Raises `BadDataFolder`.
+    """
+    folder = settings.inside()
+    try:
+        if not os.path.isdir(folder):
+            make_folders(folder, durable=True)
+            os.chmod(folder, 0o700)
+    except OSError as error:
+        raise BadDataFolder(folder, error) from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise BadDataFolder(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
 def hub_git(settings: Settings) -> Git:

@@ -90,21 +90,20 @@ class ObjectWriter:
         for part in parts:
             self._hash.update(part)
 
-    def finish(self) -> bool:
-        """Publish; False when the store had the object already. Raises `ObjectMismatch`, `BackendFull`, `BackendFailed`."""
+    def finish(self, *, trusted: bool) -> bool:
+        """Publish; False when the store had the object already. Raises `ObjectMismatch`, `BackendFull`, `BackendFailed`.
+
+        `trusted` says whether what may lie under this name was verified once (the hub has a record of it). A file that
+        nobody vouches for, or one of another length, is replaced: these bytes are verified.
+        """
         if self._target.size != self.size:
             raise ObjectMismatch(self.oid, f"{self._target.size} bytes came where {self.size} were announced")
         if self._hash.hexdigest() != self.oid:
             raise ObjectMismatch(self.oid, f"the bytes that came have the SHA-256 '{self._hash.hexdigest()}'")
-        key = self._store.key(self.oid)
-        known = self._store.size(self.oid)
-        if known == self.size:
+        if trusted and self._store.size(self.oid) == self.size:
             self._target.abort()
             return False
-        if known >= 0:
-            # A file of another length under this name is damage (a disk, a hand); these bytes are verified.
-            self._store.backend.delete(key)
-        return self._target.commit(key)
+        return self._target.commit(self._store.key(self.oid), replace=True)
 
     def abort(self) -> None:
         self._target.abort()

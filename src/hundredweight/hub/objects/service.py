@@ -82,6 +82,11 @@ class Objects:
             connection.execute(_insert_new(connection, objects).values(row))
             _possess(connection, repository, oid, user)
 
+    def recorded(self, oid: Oid) -> bool:
+        """Whether the object came to this hub, verified, at some time."""
+        with self._database.read() as connection:
+            return connection.execute(select(objects.c.oid).where(objects.c.oid == oid)).scalar() is not None
+
     def stored(self, oid: Oid, size: int) -> bool:
         """Whether the bytes are here, in full length."""
         return oid == EMPTY_OID or self.store.size(oid) == size

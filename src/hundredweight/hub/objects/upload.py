@@ -64,7 +64,8 @@ async def receive_object(
     try:
         with await in_thread(services.store.writer, oid, size) as target:
             await _receive(request, services, target)
-            await in_thread(target.finish)
+            trusted = await in_thread(services.objects.recorded, oid)
+            await in_thread(target.finish, trusted=trusted)
     except ObjectMismatch:
         services.metrics.refused.inc()
         raise
