@@ -7,7 +7,6 @@ import shlex
 import sys
 import traceback
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import EXIT_USAGE, CwtError
 from hundredweight.cli.lfs.env import report, surroundings
@@ -15,6 +14,7 @@ from hundredweight.client.logs import write_log
 from hundredweight.client.workspace import open_workspace
 from hundredweight.git.run import Git
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
 

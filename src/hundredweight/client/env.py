@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hundredweight.client.ext import configured_extensions
 from hundredweight.client.settings import Settings
 from hundredweight.git.refs import DEFAULT_REMOTE, current_branch, default_push_remote, default_remote, remotes
 from hundredweight.transfer.endpoint import Endpoints
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 

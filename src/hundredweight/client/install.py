@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import CwtError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hundredweight.client.workspace import Workspace
     from hundredweight.git.config import Config

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import CwtError
 from hundredweight.base.files import write_file
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hundredweight.client.workspace import Workspace
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import UsageError
 from hundredweight.git.refs import current
 from hundredweight.git.scan import EMPTY_TREES, diff_index, read_pointers, scan_all, scan_range, scan_tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from hundredweight.base.trace import trace
 from hundredweight.client.settings import DAY, Settings
@@ -29,6 +28,7 @@ from hundredweight.git.scan import (
 )
 from hundredweight.protocol.batch import Wanted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hundredweight.git.objects import MissingObject, ObjectReader
 from hundredweight.git.refs import UnknownRef, current, resolve, upstream_ref
 from hundredweight.git.scan import EMPTY_TREES, diff_index, scan_range
 from hundredweight.protocol.pointer import CUTOFF, try_parse
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from hashlib import _Hash
 
     from hundredweight.client.workspace import Workspace
     from hundredweight.git.refs import Ref
@@ -23,32 +22,38 @@ _SHORT = 7
 _READ_SIZE = 1 << 20
 
 
-@dataclass(frozen=True)
 class Content:
     """One side of a change. `source`: LFS (a pointer), Git (a blob), File (in the work tree), ? (a blob that is missing);
     `digest`: the first digits of the content's SHA-256, or what is to be said instead."""
 
-    source: str
-    digest: str
+    __slots__ = ("digest", "source")
+
+    def __init__(self, source: str, digest: str) -> None:
+        self.source = source
+        self.digest = digest
 
 
-@dataclass(frozen=True)
 class Entry:
     """A change with both of its contents; of an addition `after` is None, as git-lfs shows only what comes."""
 
-    change: Change
-    before: Content
-    after: Content | None
+    __slots__ = ("after", "before", "change")
+
+    def __init__(self, change: Change, before: Content, after: Content | None) -> None:
+        self.change = change
+        self.before = before
+        self.after = after
 
 
-@dataclass(frozen=True)
 class Status:
     """`head` is None before the first commit, `upstream` where no tracked remote branch is known."""
 
-    head: Ref | None
-    upstream: Ref | None
-    staged: list[Entry]
-    unstaged: list[Entry]
+    __slots__ = ("head", "staged", "unstaged", "upstream")
+
+    def __init__(self, head: Ref | None, upstream: Ref | None, staged: list[Entry], unstaged: list[Entry]) -> None:
+        self.head = head
+        self.upstream = upstream
+        self.staged = staged
+        self.unstaged = unstaged
 
 
 def status(workspace: Workspace) -> Status:
@@ -100,28 +105,38 @@ class _Contents:
         return self._of_blob(blob) if blob.strip("0") else self._of_file(path)
 
     def _of_blob(self, blob: str) -> Content:
-        digest = hashlib.sha256()
         start = bytearray()
+        digest: _Hash | None = None
 
         def take(piece: bytes) -> None:
+            nonlocal digest
+            if digest is None and len(start) + len(piece) < CUTOFF:
+                start.extend(piece)
+                return
+            digest = _sha256(start) if digest is None else digest
             digest.update(piece)
-            start.extend(piece[: CUTOFF - len(start)])
 
         try:
             self._reader.copy(blob, take)
         except MissingObject:
             return Content("?", "<missing>")
-        pointer = try_parse(bytes(start)) if len(start) < CUTOFF else None
+        pointer = try_parse(bytes(start)) if digest is None else None
         if pointer is not None:
             return Content("LFS", pointer.oid[:_SHORT])
-        return Content("Git", digest.hexdigest()[:_SHORT])
+        return Content("Git", (digest or _sha256(start)).hexdigest()[:_SHORT])
 
     def _of_file(self, path: str) -> Content:
-        digest = hashlib.sha256()
         try:
             with open(os.path.join(self._top, path), "rb") as file:
+                digest = _sha256()
                 while piece := file.read(_READ_SIZE):
                     digest.update(piece)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return Content("File", "deleted")
         return Content("File", digest.hexdigest()[:_SHORT])
+
+
+def _sha256(data: bytes | bytearray = b"") -> _Hash:
+    import hashlib  # noqa: PLC0415 - 5 ms; most changes are of pointers, which name their hash
+
+    return hashlib.sha256(data)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from hundredweight.base.files import write_file
 from hundredweight.client.lock_cache import LockCache
@@ -16,6 +15,7 @@ from hundredweight.client.lockable import set_writable
 from hundredweight.git import attributes
 from hundredweight.git.attributes import FILE_NAME, AttributePattern, join_pattern
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 

@@ -9,9 +9,8 @@ from hundredweight.base.errors import CwtError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from subprocess import Popen
-    from typing import BinaryIO
 
+    from hundredweight.git.process import Running
     from hundredweight.git.run import Git
 
 # Requests in flight must fit a pipe that nobody reads (16 KiB on macOS), since git may be busy answering; two chunks
@@ -68,14 +67,14 @@ class ObjectReader:
 
     def __init__(self, git: Git) -> None:
         self._git = git
-        self._check: Popen[bytes] | None = None
-        self._batch: Popen[bytes] | None = None
+        self._check: Running | None = None
+        self._batch: Running | None = None
 
     def info(self, name: str) -> ObjectInfo | None:
         """Kind and size without content; None when there is no such object or the name is ambiguous."""
         process = self._checker()
         _send(process, self._encode(name))
-        return _parse(_out(process).readline())
+        return _parse(process.stream.readline())
 
     def infos(self, names: Iterable[str]) -> Iterator[ObjectInfo | None]:
         """`info` of many, pipelined, in order."""
@@ -98,7 +97,7 @@ class ObjectReader:
         """Hand the content to `write` in pieces, whatever its size. Raises `MissingObject`."""
         process = self._reader()
         _send(process, self._encode(name))
-        out = _out(process)
+        out = process.stream
         answer = _parse(out.readline())
         if answer is None:
             raise MissingObject(name)
@@ -116,7 +115,7 @@ class ObjectReader:
         """End the processes. Harmless a second time; the reader starts new ones when used again."""
         for process in (self._check, self._batch):
             if process is not None:
-                _end(process)
+                process.close()
         self._check = self._batch = None
 
     def __enter__(self) -> ObjectReader:
@@ -125,18 +124,18 @@ class ObjectReader:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def _checker(self) -> Popen[bytes]:
+    def _checker(self) -> Running:
         if self._check is None:
             self._check = self._start("--batch-check")
         return self._check
 
-    def _reader(self) -> Popen[bytes]:
+    def _reader(self) -> Running:
         if self._batch is None:
             self._batch = self._start("--batch")
         return self._batch
 
-    def _start(self, mode: str) -> Popen[bytes]:
-        return self._git.popen("cat-file", mode, stdin=-1, stdout=-1, bufsize=1 << 17)
+    def _start(self, mode: str) -> Running:
+        return self._git.start("cat-file", mode, errors=False)
 
     def _encode(self, name: str) -> bytes:
         if "\n" in name:
@@ -146,14 +145,14 @@ class ObjectReader:
         return os.fsencode(name) + b"\n"
 
     def _pipeline(
-        self, start: Callable[[], Popen[bytes]], names: Iterable[str], whole: bool
+        self, start: Callable[[], Running], names: Iterable[str], whole: bool
     ) -> Iterator[tuple[ObjectInfo | None, bytes]]:
         chunks = self._chunks(names)
         ahead = next(chunks, None)
         if ahead is None:
             return
         process = start()
-        out = _out(process)
+        out = process.stream
         _send(process, b"".join(ahead))
         unanswered = 0
         try:
@@ -189,16 +188,9 @@ class ObjectReader:
             yield lines
 
 
-def _out(process: Popen[bytes]) -> BinaryIO:
-    assert process.stdout is not None
-    return process.stdout  # type: ignore[return-value]
-
-
-def _send(process: Popen[bytes], lines: bytes) -> None:
-    assert process.stdin is not None
+def _send(process: Running, lines: bytes) -> None:
     try:
-        process.stdin.write(lines)
-        process.stdin.flush()
+        process.send(lines)
     except BrokenPipeError as error:
         raise CatFileDied from error
 
@@ -210,13 +202,3 @@ def _parse(line: bytes) -> ObjectInfo | None:
     if len(words) == 3 and words[2].isdigit():
         return ObjectInfo(words[0].decode(), words[1].decode(), int(words[2]))
     return None
-
-
-def _end(process: Popen[bytes]) -> None:
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            try:
-                stream.close()
-            except BrokenPipeError:
-                pass
-    process.wait()

@@ -7,10 +7,10 @@ else through `subprocess`, imported when first needed. Output is bytes; git's pa
 from __future__ import annotations
 
 import os
-import select
 
 from hundredweight.base.errors import CwtError
 from hundredweight.base.trace import enabled, trace
+from hundredweight.git.process import Running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class Git:
         if enabled():
             trace("exec: " + " ".join(f"'{part}'" if i else part for i, part in enumerate(argv)))
         try:
-            if stdin is None and hasattr(os, "posix_spawnp"):
-                return _spawn(argv, self.env)
+            if hasattr(os, "posix_spawnp"):
+                return _run(argv, self.env, stdin or b"")
             return _run_subprocess(argv, self.env, stdin)
         except FileNotFoundError as error:
             raise GitMissing("git was not found") from error
@@ -112,6 +112,16 @@ class Git:
     def ok(self, *args: str) -> bool:
         """Whether git exits with 0; its output is dropped."""
         return self.run(*args).code == 0
+
+    def start(self, *args: str, errors: bool = True) -> Running:
+        """A running git whose output is read as it comes (`git/process.py`). The caller closes it. Raises `GitMissing`."""
+        argv = self.argv(args)
+        if enabled():
+            trace("exec: " + " ".join(f"'{part}'" if i else part for i, part in enumerate(argv)))
+        try:
+            return Running(argv, self.env, errors=errors)
+        except FileNotFoundError as error:
+            raise GitMissing("git was not found") from error
 
     def popen(self, *args: str, **options: object) -> Popen[bytes]:
         """A running git; `options` as for `subprocess.Popen`. The caller ends it (use it as a context)."""
@@ -172,40 +182,10 @@ _REPOSITORY_VARIABLES = frozenset(
 )
 
 
-def _spawn(argv: list[str], env: dict[str, str]) -> Result:
-    out_read, out_write = os.pipe()
-    err_read, err_write = os.pipe()
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, out_write, 1),
-        (os.POSIX_SPAWN_DUP2, err_write, 2),
-    ]
-    try:
-        pid = os.posix_spawnp("git", argv, env, file_actions=actions)
-    except OSError:
-        os.close(out_read)
-        os.close(err_read)
-        raise
-    finally:
-        os.close(out_write)
-        os.close(err_write)
-    out, err = _drain(out_read, err_read)
-    _, status = os.waitpid(pid, 0)
-    return Result(os.waitstatus_to_exitcode(status), out, err)
-
-
-def _drain(out: int, err: int) -> tuple[bytes, bytes]:
-    """Read both pipes to their ends; neither may fill up while the other is waited for."""
-    parts: dict[int, list[bytes]] = {out: [], err: []}
-    waiting = [out, err]
-    while waiting:
-        for descriptor in select.select(waiting, [], [])[0]:
-            data = os.read(descriptor, 1 << 18)
-            parts[descriptor].append(data)
-            if not data:
-                waiting.remove(descriptor)
-                os.close(descriptor)
-    return b"".join(parts[out]), b"".join(parts[err])
+def _run(argv: list[str], env: dict[str, str], stdin: bytes) -> Result:
+    with Running(argv, env) as process:
+        out = b"".join(process.chunks(stdin))
+        return Result(process.wait(), out, process.said)
 
 
 def _run_subprocess(argv: list[str], env: dict[str, str], stdin: bytes | None) -> Result:

@@ -21,7 +21,6 @@ from hundredweight.protocol.pointer import CUTOFF, try_parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from subprocess import Popen
     from typing import TypeVar
 
     from hundredweight.git.patterns import PathFilter
@@ -35,7 +34,6 @@ EMPTY_TREES = {
     "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
 }
 """The tree without entries, by object format: it stands for HEAD before the first commit. Git knows it without storing it."""
-_READ_SIZE = 1 << 17
 _FORGET_AFTER = 4096
 
 
@@ -303,14 +301,10 @@ def _changes(git: Git, command: tuple[str, ...], stdin: bytes = b"") -> Iterator
 def _records(git: Git, command: tuple[str, ...], stdin: bytes = b"", *, separator: bytes = b"\0") -> Iterator[str]:
     """The output of a git command, split, as it comes. Raises `ScanError` at the end when git failed."""
     # In plain C, since its words are looked at below.
-    process = git.with_env(LC_ALL="C").popen(*command, stdin=-1, stdout=-1, stderr=-1)
-    talk = _Talk(process, stdin)
-    try:
-        yield from _split(process, separator)
+    with git.with_env(LC_ALL="C").start(*command) as process:
+        yield from _split(process.chunks(stdin), separator)
         code = process.wait()
-    finally:
-        _end(process)
-        said = talk.finish()
+    said = process.said.decode("utf-8", "replace").strip()
     ambiguous = said.partition("warning: refname '")[2].partition("' is ambiguous")
     if ambiguous[1]:
         # git takes one of the two; with what is pushed or deleted at stake, nobody should guess.
@@ -319,56 +313,14 @@ def _records(git: Git, command: tuple[str, ...], stdin: bytes = b"", *, separato
         raise ScanError(command[0], said)
 
 
-class _Talk:
-    """Feeds a process's stdin and keeps its stderr while its stdout is read; a full pipe on one must not block the others."""
-
-    def __init__(self, process: Popen[bytes], stdin: bytes) -> None:
-        import threading  # noqa: PLC0415 - comes with subprocess, which scans load only when they start
-
-        self._process = process
-        self._said = b""
-        self._threads = [threading.Thread(target=self._listen), threading.Thread(target=self._feed, args=(stdin,))]
-        for thread in self._threads:
-            thread.start()
-
-    def finish(self) -> str:
-        for thread in self._threads:
-            thread.join()
-        return self._said.decode("utf-8", "replace").strip()
-
-    def _feed(self, stdin: bytes) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(stdin)
-            self._process.stdin.close()
-        except BrokenPipeError:
-            # git ended early: its exit code and words tell why.
-            pass
-
-    def _listen(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as stream:
-            self._said = stream.read()
-
-
-def _split(process: Popen[bytes], separator: bytes) -> Iterator[str]:
-    assert process.stdout is not None
+def _split(chunks: Iterable[bytes], separator: bytes) -> Iterator[str]:
     mark = separator.decode()
     rest = b""
-    while data := process.stdout.read1(_READ_SIZE):  # type: ignore[attr-defined]
-        whole, found, data = data.rpartition(separator)
+    for data in chunks:
+        whole, found, tail = data.rpartition(separator)
         if found:
             yield from os.fsdecode(rest + whole).split(mark)
             rest = b""
-        rest += data
+        rest += tail
     if rest:
         yield os.fsdecode(rest)
-
-
-def _end(process: Popen[bytes]) -> None:
-    assert process.stdout is not None
-    process.stdout.close()
-    if process.poll() is None:
-        # Abandoned by the caller; git may be far from its next output, where it would notice.
-        process.kill()
-    process.wait()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from hundredweight.base.clock import SystemClock
+from hundredweight.cli.arguments import make_parser, parse
 from hundredweight.cli.lfs.opening import warn_of_unsafe_keys
 from hundredweight.cli.main import version_line
 from hundredweight.client.env import Surroundings
@@ -17,16 +16,19 @@ from hundredweight.git.config import Config, load
 from hundredweight.git.repository import NotARepository
 from hundredweight.git.run import Git, GitError, GitMissing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     from hundredweight.cli.env import Environment
 
 
-def parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser("git lfs env", description="Show what decides what LFS does in this place.")
+def parser() -> ArgumentParser:
+    return make_parser("git lfs env", "Show what decides what LFS does in this place.")
 
 
 def run(args: list[str], environment: Environment) -> int:
-    parser().parse_args(args)
+    parse(args, parser, {})
     git = Git()
     around = surroundings(git, environment)
     for kind, alias in around.ambiguous_aliases():

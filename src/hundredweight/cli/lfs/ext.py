@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import UsageError
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.client.ext import configured_extensions
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
 

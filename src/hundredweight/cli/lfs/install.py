@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from hundredweight.cli.lfs import update
 from hundredweight.cli.lfs.opening import open_clone
@@ -13,6 +12,7 @@ from hundredweight.client.install import ConfigFailed, FilterConflict, Scope, in
 from hundredweight.git.repository import NotARepository, discover
 from hundredweight.git.run import Git
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
 

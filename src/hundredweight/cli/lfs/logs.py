@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.client.logs import clear_logs, log_names, logs_folder, read_log
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
 

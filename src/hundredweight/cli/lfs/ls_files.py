@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from hundredweight.base.sizes import format_size
-from hundredweight.cli.arguments import parse_mixed
+from hundredweight.cli.arguments import make_parser, parse
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.client.ls_files import BadChoice, is_checked_out, is_stored, list_files
 from hundredweight.git.patterns import PathFilter, split_list
 from hundredweight.git.scan import ScanError
 from hundredweight.protocol.pointer import VERSION
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Iterator
+    from typing import Any
 
     from hundredweight.cli.env import Environment
     from hundredweight.client.workspace import Workspace
     from hundredweight.git.scan import PointerFile
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser("git lfs ls-files", description="List LFS files: '*' here, '-' just the pointer.")
+_DEFAULTS = {
+    **dict.fromkeys(("long", "size", "debug", "all", "deleted", "name_only", "json"), False),
+    "refs": [],
+    "include": "",
+    "exclude": "",
+}
+
+
+def parser() -> ArgumentParser:
+    made = make_parser("git lfs ls-files", "List LFS files: '*' here, '-' just the pointer.")
     made.add_argument("refs", nargs="*", metavar="REF", help="a commit; two: what came from the first to the second")
     made.add_argument("-l", "--long", action="store_true", help="whole object ids")
     made.add_argument("-s", "--size", action="store_true", help="sizes too")
@@ -40,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: list[str], environment: Environment) -> int:
-    options = parse_mixed(parser(), args)
+    options = parse(args, parser, _DEFAULTS, mixed=True)
     workspace = open_clone(environment)
     paths = PathFilter(split_list(options.include), split_list(options.exclude))
     try:
@@ -54,16 +62,18 @@ def run(args: list[str], environment: Environment) -> int:
     return 0
 
 
-def _show(workspace: Workspace, files: Iterator[PointerFile], options: argparse.Namespace) -> None:
+def _show(workspace: Workspace, files: Iterator[PointerFile], options: Any) -> None:
     if options.json:
         rows = [_facts(workspace, file) for file in files]
+        import json
+
         print(json.dumps({"files": rows}, indent=1, ensure_ascii=False))
         return
     for file in files:
         print(_debug(workspace, file) if options.debug else _line(workspace, file, options))
 
 
-def _line(workspace: Workspace, file: PointerFile, options: argparse.Namespace) -> str:
+def _line(workspace: Workspace, file: PointerFile, options: Any) -> str:
     words = [file.path]
     if not options.name_only:
         marker = "*" if is_checked_out(workspace, file) else "-"

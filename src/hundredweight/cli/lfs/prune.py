@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from hundredweight.base.sizes import format_size
+from hundredweight.cli.arguments import make_parser, parse
 from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
 from hundredweight.cli.tasks import Tasks
 from hundredweight.client.prune import PruneOptions, PrunePlan, execute, plan_prune
 from hundredweight.client.settings import Settings
 from hundredweight.transfer.server import open_server
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     from hundredweight.cli.env import Environment
     from hundredweight.client.workspace import Workspace
     from hundredweight.transfer.server import LfsServer
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser("git lfs prune", description="Delete local objects that are pushed and not at hand.")
+_DEFAULTS = {
+    **dict.fromkeys(("dry_run", "force", "recent", "verify_remote", "no_verify_remote", "verify_unreachable"), False),
+    **dict.fromkeys(("no_verify_unreachable", "verbose"), False),
+    "when_unverified": "halt",
+}
+
+
+def parser() -> ArgumentParser:
+    made = make_parser("git lfs prune", "Delete local objects that are pushed and not at hand.")
     made.add_argument("-d", "--dry-run", action="store_true", help="tell what would be deleted")
     made.add_argument(
         "-f", "--force", action="store_true", help="everything that is pushed, checked-out files' objects too"
@@ -36,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: list[str], environment: Environment) -> int:
-    options = parser().parse_args(args)
+    options = parse(args, parser, _DEFAULTS)
     if options.verify_remote and options.no_verify_remote:
         return _stop("Cannot specify both --verify-remote and --no-verify-remote")
     if options.when_unverified not in ("halt", "continue"):

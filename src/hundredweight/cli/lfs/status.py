@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-from typing import TYPE_CHECKING
 
+from hundredweight.cli.arguments import make_parser, parse
 from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
 from hundredweight.client.status import status, to_push
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     from hundredweight.cli.env import Environment
     from hundredweight.client.status import Content, Entry, Status
     from hundredweight.client.workspace import Workspace
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser("git lfs status", description="Show what the next commit and push would move.")
+_DEFAULTS = {"porcelain": False, "json": False}
+
+
+def parser() -> ArgumentParser:
+    made = make_parser("git lfs status", "Show what the next commit and push would move.")
     made.add_argument("-p", "--porcelain", action="store_true", help="one line a file, for scripts")
     made.add_argument("-j", "--json", action="store_true", help="as JSON")
     return made
 
 
 def run(args: list[str], environment: Environment) -> int:
-    options = parser().parse_args(args)
+    options = parse(args, parser, _DEFAULTS)
     workspace = open_clone(environment, work_tree=True)
     warn_of_unsafe_keys(workspace)
     state = status(workspace)
@@ -87,6 +91,8 @@ def _json(state: Status) -> None:
         if entry.before.source == "LFS":
             origin = {"from": _text(change.source)} if change.status in "RC" else {}
             files[_text(change.path)] = {"status": change.status, **origin}
+    import json
+
     print(json.dumps({"files": dict(sorted(files.items()))}, separators=(",", ":"), ensure_ascii=False))
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-from typing import TYPE_CHECKING
 
 from hundredweight.base.quoting import quote
-from hundredweight.cli.arguments import parse_mixed
+from hundredweight.cli.arguments import make_parser, parse
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.client.hook_scripts import ensure_hooks
 from hundredweight.client.settings import Settings
 from hundredweight.client.track import TrackOptions, TrackPlan, execute, known_patterns, plan_track
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     from hundredweight.cli.env import Environment
     from hundredweight.client.workspace import Workspace
 
@@ -23,8 +23,15 @@ _FORBIDDEN = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser("git lfs track", description="Send files of a pattern through LFS, or list them.")
+_DEFAULTS = {
+    **dict.fromkeys(("lockable", "not_lockable", "verbose", "dry_run", "no_modify_attrs"), False),
+    **dict.fromkeys(("no_excluded", "filename", "json"), False),
+    "patterns": [],
+}
+
+
+def parser() -> ArgumentParser:
+    made = make_parser("git lfs track", "Send files of a pattern through LFS, or list them.")
     made.add_argument("patterns", nargs="*", metavar="PATTERN", help="as in .gitattributes; none: list what is tracked")
     made.add_argument("-l", "--lockable", action="store_true", help="files are read-only unless locked")
     made.add_argument("--not-lockable", action="store_true", help="files are no longer lockable")
@@ -38,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: list[str], environment: Environment) -> int:
-    options = parse_mixed(parser(), args)
+    options = parse(args, parser, _DEFAULTS, mixed=True)
     workspace = open_clone(environment, work_tree=True)
     if Settings(workspace.config, workspace.variables).track_installs_hooks:
         ensure_hooks(workspace)
@@ -88,6 +95,8 @@ def _list(workspace: Workspace, *, as_json: bool, excluded: bool) -> int:
             {"pattern": p.path, "source": p.source, "lockable": bool(p.lockable), "tracked": p.is_tracked}
             for p in known
         ]
+        import json
+
         print(json.dumps({"patterns": rows}, indent=1, ensure_ascii=False))
         return 0
     if not known:

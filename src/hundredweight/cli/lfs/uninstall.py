@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from hundredweight.cli.lfs.install import add_scope_options, chosen_scope, in_repository
 from hundredweight.cli.lfs.opening import open_clone
@@ -12,6 +11,7 @@ from hundredweight.client.hook_scripts import HookExists, uninstall_hooks
 from hundredweight.client.install import ConfigFailed, uninstall_filter
 from hundredweight.git.run import Git
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.client.hook_scripts import HookExists, install_hooks, manual_steps
 from hundredweight.client.install import plan_access, update_access
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from hundredweight.cli.main import version_line
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
 
