@@ -44,9 +44,8 @@ def command_page(program: str) -> str:
 
 def sections(title: str, parser: argparse.ArgumentParser, summary: str) -> Iterator[str]:
     """One command's section, and one for each of its sub-commands."""
-    text = [f"## {title}", capitalize(summary)]
-    if parser.description and parser.description.strip().rstrip(".") != summary.rstrip("."):
-        text.append(parser.description.strip())
+    short, long = capitalize(summary), (parser.description or "").strip()
+    text = [f"## {title}", *((short,) if not long.startswith(short.rstrip(".")) else ()), long]
     lines = list(argument_lines(parser))
     if lines:
         text.append("\n".join(["| argument | meaning |", "|---|---|", *lines]))
