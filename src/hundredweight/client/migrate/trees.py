@@ -10,8 +10,8 @@ TREE = b"40000"
 FILES = frozenset((b"100644", b"100755", b"100664"))
 SYMLINK = b"120000"
 ATTRIBUTES = b".gitattributes"
-MAX_DEPTH = 700
-"""Folders in folders; the walk is recursive. Git's own default limit is 2048, a path of 4096 bytes rarely passes 100."""
+MAX_DEPTH = 300
+"""Folders in folders; the walk is recursive. What people make rarely passes 20."""
 
 # A signature signs bytes that change; a merged tag is repeated in the merge and names the old history.
 _DROPPED_HEADERS = (b"gpgsig ", b"gpgsig-sha256 ", b"mergetag ")
