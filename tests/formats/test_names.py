@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hundredweight.formats.names import SUFFIXES, is_weight_file, lfs_pattern
@@ -36,6 +38,11 @@ def test_weight_files_and_the_pattern_that_tracks_them(path: str, pattern: str) 
 def test_other_files(path: str) -> None:
     assert not is_weight_file(path)
     assert lfs_pattern(path) == ""
+
+
+def test_the_page_lists_every_suffix() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "hub-administration.md").read_text()
+    assert [suffix for suffix in SUFFIXES if f"`.{suffix}`" not in page] == []
 
 
 def test_every_suffix_is_found_in_any_case() -> None:

@@ -14,8 +14,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import insert, select, text
 
 from hundredweight.hub.database import engine
-from hundredweight.hub.database.engine import Database, DatabaseError, DatabaseTooNew
-from hundredweight.hub.database.schema import metadata, objects, possession
+from hundredweight.hub.database.engine import Database, DatabaseError
+from hundredweight.hub.database.schema import VERSION, metadata, objects, possession
+from hundredweight.hub.database.upgrade import DatabaseTooNew, newest_version
 
 ROW = {"oid": "1" * 64, "size": 1 << 40, "created_at": 1.5}
 
@@ -31,6 +32,10 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def test_the_migrations_make_the_schema(database: Database) -> None:
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_the_schema_knows_its_version() -> None:
+    assert newest_version() == VERSION
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:

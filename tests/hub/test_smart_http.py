@@ -85,13 +85,18 @@ def test_partial_clones_fetch_blobs_when_they_need_them(hub: RunningHub, ada: Pe
     assert (partial / "file 0").read_bytes() == b"0\n" * 50
 
 
-def test_a_large_push_is_sent_in_chunks(hub: RunningHub, ada: Person) -> None:
+@pytest.mark.parametrize(
+    ("buffer", "header"), [("1000000", "Transfer-Encoding: chunked"), ("9000000", "Content-Length: 50")]
+)
+def test_a_large_push_comes_in_chunks_or_whole(hub: RunningHub, ada: Person, buffer: str, header: str) -> None:
     name = hub.new_name()
     folder = ada.repository("large")
     noise = subprocess.run(["head", "-c", "5000000", "/dev/urandom"], capture_output=True, check=True).stdout
     head = ada.commit(folder, {"noise": noise})
-    done = ada.run("git", "push", hub.remote(name), "main", cwd=folder, GIT_CURL_VERBOSE="1")
-    assert "Transfer-Encoding: chunked" in done.stderr
+    done = ada.run(
+        "git", "-c", f"http.postBuffer={buffer}", "push", hub.remote(name), "main", cwd=folder, GIT_CURL_VERBOSE="1"
+    )
+    assert header in done.stderr
     assert ada.git("ls-remote", hub.remote(name), "main").startswith(head)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shlex
 import socket
 import sys
 from contextlib import asynccontextmanager
@@ -30,12 +29,13 @@ log = logging.getLogger("hundredweight.hub.receive")
 # -I and -S: no user's and no site's modules; 10 ms less. The hub's own modules come from where the hub runs.
 HOOK = """#!/bin/sh
 # Written by `cwt hub serve` at its start. Changes are overwritten.
-exec {python} -I -S -c 'import sys
+exec "$CWT_HUB_PYTHON" -I -S -c 'import sys
 sys.path[:0] = sys.argv[1:]
 sys.argv[1:] = ["hub", "pre-receive"]
 from hundredweight.cli.main import cwt
-cwt()' {paths}
+cwt()' "$CWT_HUB_PACKAGES"
 """
+PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 
 def hooks_folder(settings: Settings) -> str:
@@ -43,10 +43,8 @@ def hooks_folder(settings: Settings) -> str:
 
 
 def write_hooks(settings: Settings) -> None:
-    """Put the hook where git finds it; at the hub's start, since the program may have moved since the last one."""
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    text = HOOK.format(python=shlex.quote(sys.executable), paths=shlex.quote(package))
-    write_file(os.path.join(hooks_folder(settings), "pre-receive"), text.encode(), mode=0o755)
+    """Put the hook where git finds it. It names no path: several processes may share the folder, installed in different places."""
+    write_file(os.path.join(hooks_folder(settings), "pre-receive"), HOOK.encode(), mode=0o755)
 
 
 @asynccontextmanager
@@ -59,6 +57,8 @@ async def receiving(services: Services, repository: Repository, user: str) -> As
         variables = {
             DESCRIPTOR: str(descriptor),
             MAX_BLOB: str(services.settings.max_blob),
+            "CWT_HUB_PYTHON": sys.executable,
+            "CWT_HUB_PACKAGES": PACKAGES,
             # Whom the ref logs name.
             "GIT_COMMITTER_NAME": user,
             "GIT_COMMITTER_EMAIL": f"{user}@hub",
