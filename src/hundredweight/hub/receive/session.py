@@ -43,7 +43,7 @@ def hooks_folder(settings: Settings) -> str:
 
 
 def write_hooks(settings: Settings) -> None:
-    """Put the hook where git finds it. It names no path: several processes may share the folder, installed in different places."""
+    """Put the hook where git finds it. It names no path: processes that share the folder may be installed anywhere."""
     write_file(os.path.join(hooks_folder(settings), "pre-receive"), HOOK.encode(), mode=0o755)
 
 
