@@ -38,7 +38,7 @@ def test_attributes_of_the_folder_count(history: History) -> None:
     history.commit({"d/.gitattributes": ATTRIBUTES, "d/a.bin": b"one", "b.bin": b"two"})
     convert_once(history.workspace(), ["d/a.bin"], Quiet())
     assert history.pointer("HEAD:d/a.bin")
-    with pytest.raises(MigrateError, match="File b.bin did not match any Git LFS filters in '.gitattributes'"):
+    with pytest.raises(MigrateError, match="did not match any Git LFS filters"):
         convert_once(history.workspace(), ["b.bin"], Quiet())
 
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_converted_is_named_and_nothing_happens(history: History,
 
 def test_without_any_filter_it_says_so(history: History) -> None:
     history.commit({".gitattributes": b"*.txt text\n", "a.bin": b"one"})
-    with pytest.raises(MigrateError, match="No Git LFS filters found in '.gitattributes'"):
+    with pytest.raises(MigrateError, match="No Git LFS filters found"):
         convert_once(history.workspace(), ["a.bin"], Quiet())
 
 
