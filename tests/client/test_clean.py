@@ -15,7 +15,7 @@ import pytest
 from hundredweight.client.clean import Cleaner
 from hundredweight.client.filter_stream import RawStream
 from tests.clones import Clone, oid_of, pointer_of
-from tests.e2e.stage import damaged
+from tests.damage import damaged
 from tests.people import Person
 
 LARGE = random.Random(7).randbytes(6_000_000)
