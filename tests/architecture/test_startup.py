@@ -80,6 +80,7 @@ HOOK = CLONE | {
 # Pointers, packets, patterns; the hooks are checked in passing.
 FILTER = CLONE | {
     "hundredweight.cli.lfs.filters",
+    "hundredweight.cli.umask",
     "hundredweight.client.extensions",
     "hundredweight.client.filter_stream",
     "hundredweight.client.hook_scripts",

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from hundredweight.client.workspace import Workspace, open_workspace
+from hundredweight.git.config import Config
+from hundredweight.git.repository import Repository
 from hundredweight.git.run import Git
 
 
@@ -38,14 +40,28 @@ def test_git_configuration_wins_over_the_shipped_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shared", "mode"), [("", 0o666), ("group", 0o660), ("all", 0o664), ("0640", 0o640), ("umask", 0o666), ("1", 0o660)]
+    ("shared", "umask"),
+    [
+        ("", None),
+        ("umask", None),
+        ("false", None),
+        ("0", None),
+        ("nonsense", None),
+        ("group", 0o007),
+        ("true", 0o007),
+        ("1", 0o007),
+        ("all", 0o002),
+        ("everybody", 0o002),
+        ("2", 0o002),
+        ("0640", 0o027),
+        ("0660", 0o007),
+        ("0888", None),
+    ],
 )
-def test_objects_follow_shared_repository(tmp_path: Path, shared: str, mode: int) -> None:
-    git = Git(str(tmp_path))
-    git.output("init", "-q")
-    if shared:
-        git.output("config", "core.sharedRepository", shared)
-    assert workspace(tmp_path).store.mode == mode
+def test_a_shared_repository_has_a_umask_of_its_own(shared: str, umask: int | None) -> None:
+    entries = [("core.sharedRepository", shared)] if shared else []
+    repository = Repository(Git(), "/nowhere/.git", "/nowhere/.git", "/nowhere", "", "sha1")
+    assert Workspace(repository, Config(entries), {}).shared_umask == umask
 
 
 def test_alternates_give_reference_folders(tmp_path: Path) -> None:

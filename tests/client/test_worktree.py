@@ -12,6 +12,7 @@ from hundredweight.client import worktree
 from hundredweight.client.worktree import ObjectAbsent, PathConflict, WorktreeWriter, Write
 from hundredweight.protocol.pointer import Extension, Pointer
 from tests.clones import Clone, oid_of, pointer_of
+from tests.people import Person
 
 CONTENT = b"weights " * 5000
 
@@ -208,3 +209,16 @@ def test_a_crash_in_a_thread_is_raised_by_finish(clone: Clone) -> None:
         writer.write("a.bin", pointer_of(CONTENT))
         with pytest.raises(RuntimeError, match="in the meter"):
             writer.finish()
+
+
+def test_a_shared_repository_shares_its_store_and_not_the_work_tree(clone: Clone, tmp_path: Path) -> None:
+    clone.git.output("config", "core.sharedRepository", "group")
+    os.unlink(clone.folder / "deep/er/b.bin")
+    os.rmdir(clone.folder / "deep/er")
+    person = Person("test", tmp_path / "home")
+    person.run("sh", "-c", "umask 022 && git lfs checkout && printf new | git lfs clean", cwd=clone.folder)
+    assert stat.S_IMODE((clone.folder / "deep/er/b.bin").stat().st_mode) == 0o644
+    assert stat.S_IMODE((clone.folder / "deep/er").stat().st_mode) == 0o755
+    stored = Path(clone.workspace().store.path(oid_of(b"new")))
+    assert stat.S_IMODE(stored.stat().st_mode) == 0o660
+    assert stat.S_IMODE(stored.parent.stat().st_mode) & 0o777 == 0o770

@@ -76,34 +76,39 @@ class Downloads:
                 raise self._crash
         return paths
 
-    def failure(self, oid: Oid) -> CwtError | None:
-        """Why the object could not be fetched in the background, if it was tried."""
-        return self._failures.get(oid)
+    def failed(self, oid: Oid) -> bool:
+        """Whether the object was tried in the background, in vain."""
+        return oid in self._failures
 
     def fetch(self, path: str, pointer: Pointer) -> CwtError | None:
-        """Fetch one object now. None when it is here, else why not. Raises nothing that the network or the server can cause."""
-        try:
-            failure = self._fetch_from(self._open_server(), path, pointer)
-        except CwtError as error:
-            failure = error
+        """Fetch one object now: from the usual server, unless that failed before, and with lfs.remote.searchall from any
+        remote. None when it is here, else why not. Raises nothing that the network or a server can cause."""
+        failure = self._failures.get(pointer.oid)
+        if failure is None:
+            failure = self._fetch_from(None, path, pointer)
         if failure is None or not self._workspace.config.bool("lfs.remote.searchall"):
             return failure
         trace("git: smudge: default remote failed. searching alternate remotes")
         for remote in refs.remotes(self._workspace.git_config):
-            server = self._server_of(remote)
-            if self._fetch_from(server, path, pointer) is None:
-                # the next objects are probably there too
-                self._server = server
+            if self._fetch_from(remote, path, pointer) is None:
                 return None
-            server.close()
         return failure
 
-    def _fetch_from(self, server: LfsServer, path: str, pointer: Pointer) -> CwtError | None:
+    def _fetch_from(self, remote: str | None, path: str, pointer: Pointer) -> CwtError | None:
+        """From the usual server, or from that of `remote`, which becomes the usual one when it has the object: the next ones
+        are probably there too."""
         progress = open_progress(self._workspace.variables, "download", path, pointer.size)
-        with self._open_queue(server, meter=_FileMeter(progress) if progress else None) as queue:
-            queue.add(Item(pointer.oid, pointer.size, path))
-            failures = queue.wait()
-        return failures[0].error if failures else None
+        try:
+            server = self._open_server() if remote is None else self._server_of(remote)
+            with self._open_queue(server, meter=_FileMeter(progress) if progress else None) as queue:
+                queue.add(Item(pointer.oid, pointer.size, path))
+                failures = queue.wait()
+        except CwtError as error:
+            return error
+        if failures:
+            return failures[0].error
+        self._server = server
+        return None
 
     def _wait(self, queue: Queue) -> None:
         try:

@@ -150,14 +150,13 @@ def fetch_now(
 ) -> bytes | None:
     """Download one object while git waits; None when it is here then. When that fails, now or before in the background,
     raises `DownloadFailed`, or, where errors are to be skipped, gives the pointer's own bytes."""
-    failure = downloads.failure(pointer.oid)
-    if failure is None:
+    if not downloads.failed(pointer.oid):
         from hundredweight.base.sizes import format_size  # noqa: PLC0415 - for missing objects only
 
         say(f"Downloading {path} ({format_size(pointer.size)})")
-        failure = downloads.fetch(path, pointer)
-        if failure is None:
-            return None
+    failure = downloads.fetch(path, pointer)
+    if failure is None:
+        return None
     failed = DownloadFailed(path, pointer.oid, failure)
     if not smudger.skips_errors:
         raise failed

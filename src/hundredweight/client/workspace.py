@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from hundredweight.git import config, lfsconfig
+from hundredweight.git.config import parse_bool
 from hundredweight.git.quoting import unquote
 from hundredweight.git.repository import Repository, at_top, discover
 from hundredweight.store.loose import LooseStore
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
 
 class Workspace:
-    """`variables` is the environment that the edge read; nothing here asks the process for it."""
+    """`variables` is the environment that the edge read; nothing here asks the process for it. `user_umask` is the user's
+    own, when the process has another one for the store's sake: files of the work tree are made by it."""
 
     def __init__(self, repository: Repository, git_config: Config, variables: Mapping[str, str]) -> None:
         self.repository = repository
         self.git_config = git_config
         self.variables = dict(variables)
+        self.user_umask: int | None = None
         self._config: Config | None = None
         self._unsafe: list[str] = []
         self._store: LooseStore | None = None
@@ -58,7 +61,7 @@ class Workspace:
     @property
     def store(self) -> LooseStore:
         if self._store is None:
-            self._store = LooseStore(self.lfs_folder, tuple(self.reference_folders()), self._object_mode())
+            self._store = LooseStore(self.lfs_folder, tuple(self.reference_folders()), 0o666)
         return self._store
 
     def reference_folders(self) -> list[str]:
@@ -74,14 +77,19 @@ class Workspace:
                 folders.append(folder)
         return folders
 
-    def _object_mode(self) -> int:
-        """Permission bits of new objects, before the umask, as core.sharedRepository asks."""
+    @property
+    def shared_umask(self) -> int | None:
+        """The umask by which core.sharedRepository wants the store's files and folders made, whatever the user's is; None
+        where the user's counts. The edge sets it for the process and keeps the user's in `user_umask`."""
         shared = self.git_config.get("core.sharedrepository", "umask").lower()
-        if shared in ("group", "true", "1"):
-            return 0o660
         if shared in ("all", "world", "everybody", "2"):
-            return 0o664
-        return int(shared, 8) if shared.startswith("0") and len(shared) > 1 else 0o666
+            mode = 0o664
+        elif len(shared) > 1 and shared.isascii() and shared.isdigit():
+            mode = int(shared, 8) & 0o666 if set(shared) <= set("01234567") else -1
+        else:
+            mode = 0o660 if shared == "group" or parse_bool(shared, False) else -1
+        # Whoever may read a folder may look into it.
+        return None if mode < 0 else 0o777 & ~(mode | (mode & 0o444) >> 2)
 
 
 def open_workspace(git: Git, variables: Mapping[str, str]) -> Workspace:

@@ -196,7 +196,7 @@ class WorktreeWriter:
             except FileNotFoundError:
                 if not create:
                     raise
-                _make_folder(full)
+                _make_folder(full, self._workspace.user_umask)
                 real = True
             if not real:
                 raise PathConflict(
@@ -216,6 +216,8 @@ def copy_object(
         with AtomicFile(full, temp_folder=_temp_folder(workspace, os.path.dirname(full)), mode=mode) as target:
             if pointer.size:
                 _copy(workspace.store.path(pointer.oid), target.descriptor, pointer.size)
+            if keep is None and workspace.user_umask is not None:
+                keep = mode & ~workspace.user_umask
             if keep is not None:
                 os.fchmod(target.descriptor, keep)
             before = os.fstat(target.descriptor)
@@ -311,9 +313,12 @@ def _is_pointer_to(full: str, size: int, pointer: Pointer) -> bool:
     return found is not None and found.oid == pointer.oid
 
 
-def _make_folder(full: str) -> None:
+def _make_folder(full: str, umask: int | None) -> None:
     try:
         os.mkdir(full)
     except FileExistsError:
         if not stat.S_ISDIR(os.lstat(full).st_mode):
             raise
+        return
+    if umask is not None:
+        os.chmod(full, 0o777 & ~umask)

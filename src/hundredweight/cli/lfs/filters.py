@@ -7,6 +7,7 @@ import stat
 import sys
 
 from hundredweight.base.errors import CwtError
+from hundredweight.cli.umask import share
 from hundredweight.client.hook_scripts import ensure_hooks
 from hundredweight.client.repository_format import ensure
 from hundredweight.client.workspace import open_at_top
@@ -34,6 +35,7 @@ def filter_workspace(environment: Environment, purpose: str) -> Workspace:
     if terminal:
         raise NoInput(f"Cannot read from STDIN: {purpose}")
     workspace = open_at_top(Git(), environment.variables, environment.cwd)
+    share(workspace)
     ensure(workspace)
     ensure_hooks(workspace)
     return workspace

@@ -6,6 +6,7 @@ import sys
 
 from hundredweight.base.clock import SystemClock
 from hundredweight.base.errors import EXIT_NOT_A_REPOSITORY, CwtError
+from hundredweight.cli.umask import share
 from hundredweight.client.repository_format import ensure
 from hundredweight.client.sweep import sweep
 from hundredweight.client.workspace import open_workspace
@@ -33,6 +34,7 @@ def open_clone(environment: Environment, *, work_tree: bool = False) -> Workspac
     workspace = open_workspace(Git(), environment.variables)
     if work_tree and workspace.repository.bare:
         raise NoWorkTree
+    share(workspace)
     ensure(workspace)
     sweep(workspace.store, SystemClock().now())
     return workspace
