@@ -27,7 +27,7 @@ NAME = "team/weights"
 
 @pytest.fixture
 def person(tmp_path: Path, own_hub: RunningHub) -> Person:
-    person = own_hub.person(tmp_path / "home", "ada")
+    person = own_hub.person(tmp_path / "ada", "ada")
     person.run("git", "lfs", "install", "--skip-repo")
     return person
 
