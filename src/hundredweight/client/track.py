@@ -137,7 +137,7 @@ def untrack(workspace: Workspace, texts: Iterable[str]) -> list[str]:
     wanted = {attributes.escape_pattern(_without_dot(text)) for text in texts}
     removed: list[str] = []
     kept = []
-    for line in os.fsdecode(before).splitlines(keepends=True):
+    for line in map(os.fsdecode, before.splitlines(keepends=True)):
         words = line.split()
         if "filter=lfs" in line and words and _without_dot(words[0]) in wanted:
             removed.append(attributes.unescape_pattern(words[0]))
