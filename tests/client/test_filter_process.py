@@ -226,7 +226,7 @@ def test_extensions_are_refused_both_ways(clone: Clone) -> None:
     git.greet()
     git.send(encode_lines(["command=smudge", "pathname=a.bin"]) + encode_content(pointer.encode()) + FLUSH)
     git.close()
-    assert str(git.error) == "extension 'secret' is not configured"
+    assert str(git.error) == "extension 'secret' is not supported"
     clone.git.output("config", "lfs.extension.secret.clean", "rot13")
     git = HandWrittenGit(clone)
     git.greet()

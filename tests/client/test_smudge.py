@@ -82,7 +82,7 @@ def test_an_object_of_another_clone_is_linked(clone: Clone, tmp_path: Path) -> N
 def test_an_extension_is_refused(clone: Clone) -> None:
     pointer = Pointer(oid_of(b"x"), 1, (Extension("secret", 0, oid_of(b"y")),))
     clone.store(b"x")
-    with pytest.raises(ExtensionUnavailable, match="extension 'secret' is not configured"):
+    with pytest.raises(ExtensionUnavailable, match="extension 'secret' is not supported"):
         smudge(clone, pointer.encode())
     assert smudge(clone, pointer.encode(), skip=True)[0] == pointer.encode()
 
@@ -110,6 +110,8 @@ def test_the_command(clone: Clone, person: Person) -> None:
     assert (
         person.run("git", "lfs", "smudge", "--skip", "--", "a.bin", cwd=clone.folder, stdin=pointer).stdout == pointer
     )
+    late = person.run("git", "lfs", "smudge", "a.bin", "-s", cwd=clone.folder, stdin=pointer)
+    assert late.stdout == pointer
     bad = person.run("git", "lfs", "smudge", cwd=clone.folder, stdin="wat")
     assert (bad.stdout, bad.stderr) == ("wat", 'Unable to parse pointer at: "<unknown file>"\n')
 

@@ -150,7 +150,7 @@ def test_an_extension_is_refused(clone: Clone) -> None:
     with WorktreeWriter(clone.workspace()) as writer:
         writer.write("a.bin", pointer)
         (result,) = writer.finish()
-    assert str(result.error) == "extension 'secret' is not configured"
+    assert str(result.error) == "extension 'secret' is not supported"
     assert (clone.folder / "a.bin").read_bytes() == pointer.encode()
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 class ExtensionUnavailable(CwtError):
     """A file's content has to pass through an extension that cannot be run here. `name` tells which."""
 
-    hint = "use another Git LFS client for this file, or 'GIT_LFS_SKIP_SMUDGE=1' to keep its pointer"
+    hint = "use another Git LFS client for this file, or set GIT_LFS_SKIP_SMUDGE=1 to keep its pointer"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"extension '{name}' is not configured")
+        super().__init__(f"extension '{name}' is not supported")
         self.name = name
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hundredweight.cli.lfs.filters import filter_workspace, make_parser, path_argument
+from hundredweight.cli.lfs.filters import filter_workspace, make_parser, quick_arguments
 from hundredweight.client.clean import Cleaner
 from hundredweight.client.filter_stream import RawStream, write_all
 
@@ -20,7 +20,8 @@ def parser() -> ArgumentParser:
 
 
 def run(args: list[str], environment: Environment) -> int:
-    path = path_argument(args, parser)
+    quick = quick_arguments(args)
+    path = parser().parse_args(args).path if quick is None or quick[0] else quick[1]
     workspace = filter_workspace(environment, "This command should be run by the Git 'clean' filter")
     output, _ = Cleaner(workspace).clean(RawStream(0), path)
     write_all(1, output)

@@ -16,7 +16,6 @@ from hundredweight.git.run import Git
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Callable
 
     from hundredweight.cli.env import Environment
     from hundredweight.client.workspace import Workspace
@@ -41,14 +40,14 @@ def filter_workspace(environment: Environment, purpose: str) -> Workspace:
     return workspace
 
 
-def path_argument(args: list[str], parser: Callable[[], ArgumentParser]) -> str:
-    """The one optional path. What git itself passes, `-- PATH`, is understood without argparse."""
-    if not args:
-        return ""
-    if len(args) == 2 and args[0] == "--":
-        return args[1]
-    path: str = parser().parse_args(args).path
-    return path
+def quick_arguments(args: list[str]) -> tuple[bool, str] | None:
+    """Whether to skip, and the path, of the forms that git itself uses: `[--skip] [-- PATH]`. None for any other, which
+    takes argparse."""
+    skip = args[:1] == ["--skip"]
+    rest = args[1:] if skip else args
+    if not rest:
+        return skip, ""
+    return (skip, rest[1]) if len(rest) == 2 and rest[0] == "--" else None
 
 
 def make_parser(name: str, doc: str | None) -> ArgumentParser:
