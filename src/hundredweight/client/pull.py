@@ -46,12 +46,13 @@ class PullResult:
     writes: Sequence[Write]
 
 
-def plan_pull(workspace: Workspace, paths: PathFilter) -> PullPlan:
-    """Raises `ScanError`. In a bare repository the files of HEAD stand for those of the index."""
+def plan_pull(workspace: Workspace, paths: PathFilter, *, checked_out: bool = True) -> PullPlan:
+    """Raises `ScanError`. In a bare repository, or where nothing is `checked_out`, the files of HEAD stand for those of the
+    index."""
     missing: list[PointerFile] = []
     present: list[PointerFile] = []
     store = workspace.store
-    for file in _files(workspace, paths):
+    for file in _files(workspace, paths, from_index=checked_out and not workspace.repository.bare):
         here = store.has(file.pointer.oid, file.pointer.size)
         (present if here else missing).append(file)
     return PullPlan(missing, present)
@@ -72,8 +73,8 @@ def pull(workspace: Workspace, plan: PullPlan, server: LfsServer, meter: Meter, 
         return PullResult(failures, writer.finish())
 
 
-def _files(workspace: Workspace, paths: PathFilter) -> Iterable[PointerFile]:
-    if not workspace.repository.bare:
+def _files(workspace: Workspace, paths: PathFilter, *, from_index: bool) -> Iterable[PointerFile]:
+    if from_index:
         chosen = _WithoutSparse(workspace, paths) if workspace.git_config.bool("core.sparsecheckout") else paths
         return scan_index(workspace.git, chosen, tracked_only=True)
     has_commit = workspace.git.ok("rev-parse", "--verify", "--quiet", "HEAD")

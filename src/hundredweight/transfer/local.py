@@ -21,6 +21,7 @@ from hundredweight.transfer.queue import Failure, TransferQueue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hundredweight.base.ids import Oid
     from hundredweight.base.progress import Meter
     from hundredweight.git.run import Git
     from hundredweight.transfer.queue import Item, TransferOptions
@@ -52,19 +53,16 @@ class LocalQueue:
         self._meter = meter
         self._on_done = on_done
         self._failures: list[Failure] = []
+        self._fates: dict[Oid, CwtError | None] = {}
         meter.start(direction, 0, 0)
 
     def add(self, item: Item) -> None:
-        """Link or copy one object."""
-        self._meter.add(1, item.size)
-        self._meter.begin(item.path, item.size)
-        error = self._move(item)
-        if error is None:
-            self._meter.advance(item.path, item.size)
-            self._meter.done(item.path)
-        else:
+        """Link or copy one object; one that was wanted before is not moved again."""
+        if item.oid not in self._fates:
+            self._fates[item.oid] = self._move_counted(item)
+        error = self._fates[item.oid]
+        if error is not None:
             self._failures.append(Failure(item, error))
-            self._meter.failed(item.path)
         if self._on_done is not None:
             self._on_done(item, error)
 
@@ -80,6 +78,17 @@ class LocalQueue:
 
     def __exit__(self, *_exc: object) -> None:
         """Nothing runs."""
+
+    def _move_counted(self, item: Item) -> CwtError | None:
+        self._meter.add(1, item.size)
+        self._meter.begin(item.path, item.size)
+        error = self._move(item)
+        if error is None:
+            self._meter.advance(item.path, item.size)
+            self._meter.done(item.path)
+        else:
+            self._meter.failed(item.path)
+        return error
 
     def _move(self, item: Item) -> CwtError | None:
         try:

@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from hundredweight.base.progress import NullMeter
 from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
 from hundredweight.cli.lfs.transfers import CommandRefused, checked_remote, refuse, report_failures
 from hundredweight.cli.progress import open_meter
@@ -79,7 +80,9 @@ def _run(workspace: Workspace, environment: Environment, options: argparse.Names
                 for item, _ in found:
                     sys.stderr.write(f"fetch {item.oid} => {item.path}\n")
             else:
-                some = fetcher.execute(items, open_meter(environment, workspace.config))
+                # With --json nothing else may be on stdout.
+                meter = NullMeter() if options.json else open_meter(environment, workspace.config)
+                some = fetcher.execute(items, meter)
                 report_failures(some)
                 failures += some
         url = fetcher.url

@@ -63,7 +63,7 @@ def pull_into(
     """The whole of a pull with its messages; without `write` the work tree stays as it is. Raises `CommandRefused` when
     something did not arrive."""
     paths = Settings(workspace.config, workspace.variables).path_filter(include, exclude)
-    plan = plan_pull(workspace, paths)
+    plan = plan_pull(workspace, paths, checked_out=write)
     filtered = writes_files(workspace)
     git_dir = workspace.repository.git_dir
     meter = open_meter(environment, workspace.config)
