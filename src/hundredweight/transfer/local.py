@@ -1,131 +1,101 @@
-"""Objects to or from another repository on this machine (`file://`, a path): linked or copied, without a server.
-
-`open_queue` gives what fits the endpoint; both queues have the same interface.
+"""Another repository on this machine as the server: a `file://` remote, or a plain path. Objects are linked where the two share
+a file system, else copied, and verified on the way; there is no process and no protocol between.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from hundredweight.base.errors import CwtError, LocalError
+from hundredweight.base.errors import LocalError, RemoteError
 from hundredweight.base.trace import trace
-from hundredweight.git import config
-from hundredweight.git.run import GitError
-from hundredweight.protocol.batch import UPLOAD
+from hundredweight.protocol.batch import UPLOAD, Action, BatchObject, BatchResponse, ObjectError
 from hundredweight.store.loose import LooseStore
-from hundredweight.transfer.basic import ObjectMissing
-from hundredweight.transfer.queue import Failure, TransferQueue
+from hundredweight.transfer.part import WrongContent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-    from hundredweight.base.ids import Oid
-    from hundredweight.base.progress import Meter
     from hundredweight.git.run import Git
-    from hundredweight.transfer.queue import Item, TransferOptions
-    from hundredweight.transfer.server import LfsServer
+    from hundredweight.protocol.batch import Wanted
+    from hundredweight.transfer.basic import Job
+
+ADAPTER = "lfs-standalone-file"
 
 
-class NoLocalRepository(CwtError):
-    """The URL names a folder that is no git repository."""
+class NotARemote(RemoteError):
+    """The path of a remote leads to no git repository."""
 
-    hint = "run 'git remote -v' to see where the remote is"
-
-    def __init__(self, url: str) -> None:
-        super().__init__(f"'{url}' is not a git repository")
+    hint = "run 'git remote -v' to see where the remotes are"
 
 
-class LocalQueue:
-    """A `TransferQueue` towards another repository: everything is moved when it is added, in the caller's thread."""
+def open_store(git: Git, url: str) -> LooseStore:
+    """The store of the repository at a `file://` URL. Raises `NotARemote`."""
+    path = unquote(urlsplit(url).path, errors="surrogateescape")
+    folder = os.path.dirname(path) if os.path.basename(path) == ".git" else path
+    there = git.at(folder)
+    found = there.run("rev-parse", "--path-format=absolute", "--git-common-dir")
+    if found.code:
+        said = found.err.decode("utf-8", "replace").strip()
+        raise NotARemote(f"failed to call `git rev-parse --git-dir`: {said}")
+    common = os.fsdecode(found.out).removesuffix("\n")
+    storage = os.fsdecode(there.run("config", "--get", "lfs.storage").out).removesuffix("\n")
+    trace(f'using "{common}" as remote git directory')
+    return LooseStore(os.path.join(common, storage or "lfs"), mode=0o666)
 
-    def __init__(
-        self,
-        there: LooseStore,
-        direction: str,
-        here: LooseStore,
-        meter: Meter,
-        on_done: Callable[[Item, CwtError | None], None] | None = None,
-    ) -> None:
-        self._source, target = (here, there) if direction == UPLOAD else (there, here)
-        self._target = LooseStore(target.root, (self._source.objects,), target.mode)
-        self._meter = meter
-        self._on_done = on_done
-        self._failures: list[Failure] = []
-        self._fates: dict[Oid, CwtError | None] = {}
-        meter.start(direction, 0, 0)
 
-    def add(self, item: Item) -> None:
-        """Link or copy one object; one that was wanted before is not moved again."""
-        if item.oid not in self._fates:
-            self._fates[item.oid] = self._move_counted(item)
-        error = self._fates[item.oid]
-        if error is not None:
-            self._failures.append(Failure(item, error))
-        if self._on_done is not None:
-            self._on_done(item, error)
+def batch(store: LooseStore, url: str, operation: str, objects: Sequence[Wanted]) -> BatchResponse:
+    """What a server would answer for the objects of `store`."""
+    return BatchResponse(tuple(_answer(store, url, operation, wanted) for wanted in objects), ADAPTER)
 
-    def close(self) -> None:
-        """Nothing waits."""
 
-    def wait(self) -> list[Failure]:
-        self._meter.finish()
-        return self._failures
+def _answer(store: LooseStore, url: str, operation: str, wanted: Wanted) -> BatchObject:
+    here = store.has(wanted.oid, wanted.size)
+    if operation == UPLOAD:
+        return BatchObject(wanted.oid, wanted.size, {} if here else {UPLOAD: Action(url)}, authenticated=True)
+    if here:
+        return BatchObject(wanted.oid, wanted.size, {operation: Action(url)}, authenticated=True)
+    return BatchObject(wanted.oid, wanted.size, error=ObjectError(404, f"remote missing object {wanted.oid}"))
 
-    def __enter__(self) -> LocalQueue:
-        return self
 
-    def __exit__(self, *_exc: object) -> None:
-        """Nothing runs."""
+class LocalAdapter:
+    """Moves single objects between two stores. Thread-safe."""
 
-    def _move_counted(self, item: Item) -> CwtError | None:
-        self._meter.add(1, item.size)
-        self._meter.begin(item.path, item.size)
-        error = self._move(item)
-        if error is None:
-            self._meter.advance(item.path, item.size)
-            self._meter.done(item.path)
-        else:
-            self._meter.failed(item.path)
-        return error
+    def __init__(self, here: LooseStore, there: LooseStore) -> None:
+        self._here = here
+        self._there = there
+        trace(f'xfer: started custom adapter process "{ADAPTER}", inside this one')
 
-    def _move(self, item: Item) -> CwtError | None:
+    def download(self, job: Job) -> None:
+        """Raises `RemoteError`, `WrongContent`, `LocalError`."""
+        _take(job, self._there, self._here)
+
+    def upload(self, job: Job) -> None:
+        """Raises as `download`."""
+        _take(job, self._here, self._there)
+
+
+def _take(job: Job, source: LooseStore, target: LooseStore) -> None:
+    """Bring one object from `source` to `target`, verified."""
+    if job.size:
         try:
-            if self._target.has(item.oid, item.size):
-                return None
+            _check(job, source.path(job.oid))
+            taken = LooseStore(target.root, (source.objects,), target.mode).adopt_reference(job.oid, job.size)
         except OSError as error:
-            return LocalError(f"cannot write '{self._target.path(item.oid)}': {error.strerror or error}")
-        if self._source.size(item.oid) < 0:
-            return ObjectMissing(item.path, item.oid)
-        return LocalError(f"'{self._source.path(item.oid)}' does not have {item.size} bytes")
+            raise LocalError(f"cannot copy object {job.oid} from '{source.root}': {error.strerror}") from error
+        if not taken:
+            raise RemoteError(f"missing object: {job.name} ({job.oid})")
+    job.begun()
+    job.advance(job.size)
 
 
-def open_queue(
-    server: LfsServer,
-    direction: str,
-    store: LooseStore,
-    options: TransferOptions,
-    meter: Meter,
-    on_done: Callable[[Item, CwtError | None], None] | None = None,
-) -> TransferQueue | LocalQueue:
-    """As `TransferQueue`. Raises `NoLocalRepository`."""
-    if not server.endpoint.is_local:
-        return TransferQueue(server, direction, store, options, meter, on_done)
-    return LocalQueue(_store_at(server.session.endpoints.git, server.endpoint.url), direction, store, meter, on_done)
-
-
-def _store_at(git: Git, url: str) -> LooseStore:
-    """The objects of the repository at a file:// URL."""
-    folder = unquote(urlsplit(url).path)
-    # Scripts that watch a transfer look for the first words.
-    trace(f"xfer: started custom adapter process lfs-standalone-file: none, objects are copied from or to {folder}")
-    if not os.path.isdir(folder):
-        raise NoLocalRepository(url)
-    other = git.at(folder)
+def _check(job: Job, path: str) -> None:
     try:
-        common = other.text("rev-parse", "--path-format=absolute", "--git-common-dir")
-        storage = config.load(other).get("lfs.storage")
-    except GitError as error:
-        raise NoLocalRepository(url) from error
-    return LooseStore(os.path.join(common, storage or "lfs"))
+        with open(path, "rb", buffering=0) as file:
+            got = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return  # adopt_reference finds the same, and says so
+    if got != job.oid:
+        raise WrongContent(job.oid, got, os.stat(path).st_size)

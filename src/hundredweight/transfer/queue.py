@@ -17,6 +17,7 @@ from hundredweight.base.trace import notice, trace
 from hundredweight.protocol.batch import UPLOAD, Wanted
 from hundredweight.transfer.basic import ActionExpired, BasicAdapter, Job, ObjectMissing
 from hundredweight.transfer.http import HttpError
+from hundredweight.transfer.local import LocalAdapter
 from hundredweight.transfer.retry import RetryPolicy, retry_after
 from hundredweight.transfer.server import BatchFailed
 
@@ -123,7 +124,8 @@ class TransferQueue:
         self._options = options
         self._meter = meter
         self._on_done = on_done
-        self._adapter = BasicAdapter(server, store)
+        self._store = store
+        self._adapter: BasicAdapter | LocalAdapter | None = None
         self._entries: dict[Oid, _Entry] = {}
         self._waiting: list[_Entry] = []
         self._jobs: deque[tuple[_Entry, Job]] = deque()
@@ -353,6 +355,18 @@ class TransferQueue:
 
     # The workers.
 
+    @property
+    def _mover(self) -> BasicAdapter | LocalAdapter:
+        with self._changed:
+            if self._adapter is None:
+                is_local = self._server.endpoint.is_local
+                self._adapter = (
+                    LocalAdapter(self._store, self._server.local_store)
+                    if is_local
+                    else BasicAdapter(self._server, self._store)
+                )
+            return self._adapter
+
     def _hire(self) -> None:
         """As many workers as there is work for; one until somebody was let in. Called with the lock held."""
         limit = self._options.concurrency if self._admitted else 1
@@ -375,9 +389,9 @@ class TransferQueue:
                 self._meter.begin(job.name, job.size)
             try:
                 if self._direction == UPLOAD:
-                    self._adapter.upload(job)
+                    self._mover.upload(job)
                 else:
-                    self._adapter.download(job)
+                    self._mover.download(job)
             except CwtError as error:
                 job.take_back()
                 self._transfer_failed(entry, error)

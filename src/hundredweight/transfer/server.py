@@ -13,6 +13,7 @@ from hundredweight.git.refs import current_branch, default_push_remote, default_
 from hundredweight.protocol import batch as messages
 from hundredweight.protocol import locks as lock_messages
 from hundredweight.protocol.message import MEDIA_TYPE, BadMessage
+from hundredweight.transfer import local
 from hundredweight.transfer.endpoint import UNKNOWN, Endpoints
 from hundredweight.transfer.http import ConnectionFailed, HttpError, Request
 from hundredweight.transfer.session import Session
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hundredweight.git.run import Git
     from hundredweight.protocol.batch import BatchResponse, Wanted
     from hundredweight.protocol.locks import LockList, LockQuery, LockResponse, VerifyLocksResponse
+    from hundredweight.store.loose import LooseStore
     from hundredweight.transfer.endpoint import Endpoint
     from hundredweight.transfer.http import Response
 
@@ -59,6 +61,7 @@ class LfsServer:
         self.session = session
         self.operation = operation
         self.endpoint = session.endpoints.endpoint(operation, session.remote)
+        self._local_store: LooseStore | None = None
 
     @property
     def remote(self) -> str:
@@ -71,6 +74,11 @@ class LfsServer:
     def batch(self, operation: str, objects: Sequence[Wanted], ref: str = "") -> BatchResponse:
         """Ask how to move `objects`. `ref` is a full ref name or empty. Raises `BatchFailed`, also for an answer that breaks the
         protocol; errors of single objects are in the answer."""
+        if self.endpoint.is_local:
+            try:
+                return local.batch(self.local_store, self.endpoint.url, operation, objects)
+            except CwtError as error:
+                raise BatchFailed(error) from error
         trace(f"api: batch {len(objects)} files")
         request = messages.BatchRequest(operation, tuple(objects), SUPPORTED_TRANSFERS, ref)
         try:
@@ -81,6 +89,13 @@ class LfsServer:
         if answer.hash_algorithm != messages.HASH_ALGORITHM:
             raise BatchFailed(CwtError("unsupported hash algorithm"))
         return answer
+
+    @property
+    def local_store(self) -> LooseStore:
+        """The other repository's store, where `endpoint.is_local`. Raises `NotARemote`."""
+        if self._local_store is None:
+            self._local_store = local.open_store(self.session.endpoints.git, self.endpoint.url)
+        return self._local_store
 
     def lock(self, path: str, ref: str = "") -> LockResponse:
         """Lock `path`. Raises `HttpError` (409 when somebody holds it), `BadMessage`."""
