@@ -13,8 +13,7 @@ from hundredweight.base.progress import NullMeter
 from hundredweight.base.trace import trace
 from hundredweight.client.copy_progress import open_progress
 from hundredweight.git import refs
-from hundredweight.transfer.local import open_queue
-from hundredweight.transfer.queue import Item, read_options
+from hundredweight.transfer.queue import Item, TransferQueue, read_options
 from hundredweight.transfer.server import open_server
 
 if TYPE_CHECKING:
@@ -23,11 +22,7 @@ if TYPE_CHECKING:
     from hundredweight.base.ids import Oid
     from hundredweight.client.workspace import Workspace
     from hundredweight.protocol.pointer import Pointer
-    from hundredweight.transfer.local import LocalQueue
-    from hundredweight.transfer.queue import TransferQueue
     from hundredweight.transfer.server import LfsServer
-
-    Queue = TransferQueue | LocalQueue
 
 
 class Downloads:
@@ -39,7 +34,7 @@ class Downloads:
         self._workspace = workspace
         self._treeish = treeish
         self._server: LfsServer | None = None
-        self._queue: Queue | None = None
+        self._queue: TransferQueue | None = None
         self._changed = threading.Condition()
         self._arrived: list[str] = []
         self._finished = False
@@ -110,7 +105,7 @@ class Downloads:
         self._server = server
         return None
 
-    def _wait(self, queue: Queue) -> None:
+    def _wait(self, queue: TransferQueue) -> None:
         try:
             queue.wait()
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that asks what has arrived
@@ -148,9 +143,9 @@ class Downloads:
         server: LfsServer,
         on_done: Callable[[Item, CwtError | None], None] | None = None,
         meter: NullMeter | None = None,
-    ) -> Queue:
+    ) -> TransferQueue:
         options = read_options(self._workspace.config, remote_ref(self._workspace))
-        return open_queue(server, "download", self._workspace.store, options, meter or NullMeter(), on_done)
+        return TransferQueue(server, "download", self._workspace.store, options, meter or NullMeter(), on_done)
 
 
 class _FileMeter(NullMeter):

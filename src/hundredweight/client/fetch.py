@@ -17,8 +17,7 @@ from hundredweight.git import refs
 from hundredweight.git.scan import scan_all, scan_previous, scan_range, scan_tree
 from hundredweight.protocol.batch import DOWNLOAD, Wanted
 from hundredweight.store.loose import LooseStore
-from hundredweight.transfer.local import open_queue
-from hundredweight.transfer.queue import Item, read_options
+from hundredweight.transfer.queue import Item, TransferQueue, read_options
 from hundredweight.transfer.server import open_server
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ class Fetcher:
         return failures
 
     def _transfer(self, items: list[Item], meter: Meter, store: LooseStore) -> list[Failure]:
-        with open_queue(self.server, DOWNLOAD, store, self._options, meter) as queue:
+        with TransferQueue(self.server, DOWNLOAD, store, self._options, meter) as queue:
             for item in items:
                 trace(f"fetch {item.path} [{item.oid}]")
                 queue.add(item)

@@ -14,8 +14,7 @@ from hundredweight.client.worktree import WorktreeWriter
 from hundredweight.git.patterns import PathFilter
 from hundredweight.git.scan import scan_index, scan_tree
 from hundredweight.protocol.batch import DOWNLOAD
-from hundredweight.transfer.local import open_queue
-from hundredweight.transfer.queue import Item, read_options
+from hundredweight.transfer.queue import Item, TransferQueue, read_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -97,7 +96,7 @@ def _download(
             writer.write(item.path, pointers[item.path])
 
     options = read_options(workspace.config, remote_ref(workspace))
-    with open_queue(server, DOWNLOAD, workspace.store, options, meter, arrived) as queue:
+    with TransferQueue(server, DOWNLOAD, workspace.store, options, meter, arrived) as queue:
         for file in files:
             trace(f"fetch {file.path} [{file.pointer.oid}]")
             queue.add(Item(file.pointer.oid, file.pointer.size, file.path))

@@ -16,8 +16,7 @@ from hundredweight.base.ids import InvalidId, Oid
 from hundredweight.git import refs
 from hundredweight.git.scan import range_blobs, scan_range
 from hundredweight.protocol.batch import UPLOAD
-from hundredweight.transfer.local import open_queue
-from hundredweight.transfer.queue import Item, read_options
+from hundredweight.transfer.queue import Item, TransferQueue, read_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -136,7 +135,7 @@ def items_by_id(workspace: Workspace, names: Iterable[str]) -> list[Item]:
 def send(workspace: Workspace, server: LfsServer, target: str, items: Iterable[Item], meter: Meter) -> list[Failure]:
     """Upload, for the ref `target`; gives what did not get there."""
     options = read_options(workspace.config, target)
-    with open_queue(server, UPLOAD, workspace.store, options, meter) as queue:
+    with TransferQueue(server, UPLOAD, workspace.store, options, meter) as queue:
         for item in items:
             queue.add(item)
         return queue.wait()
