@@ -151,6 +151,7 @@ PATHS = [
     pytest.param(["post-checkout", "0" * 40, "1" * 40, "1"], b"", HOOK | own("post_checkout"), id="post-checkout"),
     pytest.param(["post-commit"], b"", HOOK | own("post_commit"), id="post-commit"),
     pytest.param(["post-merge", "0"], b"", HOOK | own("post_merge"), id="post-merge"),
+    pytest.param(["pre-push", "origin", "http://h/r.git"], b"", START | own("pre_push"), id="pre-push"),
     pytest.param(["clean", "--", "a.bin"], b"weights", CLEAN | own("clean"), id="clean"),
     pytest.param(["smudge", "--", "a.bin"], POINTER, SMUDGE | own("smudge"), id="smudge"),
     pytest.param(
