@@ -39,6 +39,8 @@ class Config:
         self._values: dict[str, list[str]] = {}
         for key, value in entries:
             self._values.setdefault(fold_key(key), []).append(value)
+        # Settings per URL are looked up several times for each object that moves.
+        self._found: dict[tuple[str, str], list[str]] = {}
 
     def below(self, other: Config) -> Config:
         """Self's values, then `other`'s on top."""
@@ -75,13 +77,16 @@ class Config:
 
     def subsections(self, section: str, variable: str = "") -> list[str]:
         """The distinct subsections of `section` (that have `variable`), in order of appearance."""
-        found: dict[str, None] = {}
-        for key in self._values:
-            head, _, rest = key.partition(".")
-            middle, dot, last = rest.rpartition(".")
-            if head == section and dot and (not variable or last == variable.lower()):
-                found[middle] = None
-        return list(found)
+        known = self._found.get((section, variable))
+        if known is None:
+            found: dict[str, None] = {}
+            for key in self._values:
+                head, _, rest = key.partition(".")
+                middle, dot, last = rest.rpartition(".")
+                if head == section and dot and (not variable or last == variable.lower()):
+                    found[middle] = None
+            known = self._found[section, variable] = list(found)
+        return list(known)
 
     def keys(self) -> list[str]:
         return list(self._values)
