@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tools import write_docs
 
 from hundredweight.cli.main import CWT_COMMANDS, GIT_LFS_COMMANDS
+from tools import write_docs
 
 ROOT = Path(__file__).parents[2]
 TESTS = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
