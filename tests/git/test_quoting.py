@@ -19,7 +19,11 @@ def test_malformed_text_is_none() -> None:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(name=st.binary(min_size=1, max_size=12).filter(lambda n: b"/" not in n and b"\0" not in n and n not in (b".", b"..")))
+@given(
+    name=st.binary(min_size=1, max_size=12).filter(
+        lambda n: b"/" not in n and b"\0" not in n and n not in (b".", b"..")
+    )
+)
 def test_what_git_quotes_comes_back(tmp_path: Path, name: bytes) -> None:
     git = Git(str(tmp_path))
     if not (tmp_path / ".git").exists():
