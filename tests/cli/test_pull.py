@@ -48,6 +48,17 @@ def test_what_the_user_changed_stays(seed: Seed) -> None:
     assert not (clone / "d/e/f/g.bin").exists()
 
 
+def test_files_that_a_killed_pull_had_written_are_no_changes(seed: Seed) -> None:
+    clone = seed.pointers()
+    seed.person.run("git", "lfs", "fetch", cwd=clone)
+    (clone / "w.bin").write_bytes(seed.files["w.bin"])
+    (clone / "copy.bin").write_bytes(bytes(len(seed.files["copy.bin"])))
+    assert seed.person.git("status", "--porcelain", cwd=clone) == " M copy.bin\n M w.bin"
+    seed.person.run("git", "lfs", "pull", cwd=clone)
+    assert seed.person.git("status", "--porcelain", cwd=clone) == " M copy.bin"
+    assert (clone / "copy.bin").read_bytes() == bytes(len(seed.files["copy.bin"]))
+
+
 def test_patterns_choose_and_a_pull_in_a_folder_is_of_all(seed: Seed) -> None:
     clone = seed.pointers()
     seed.person.run("git", "lfs", "pull", "-I", "w.bin", cwd=clone)

@@ -9,6 +9,7 @@ from hundredweight.base.errors import CwtError
 from hundredweight.base.quoting import quote
 from hundredweight.base.trace import trace
 from hundredweight.client.extensions import refuse_extensions
+from hundredweight.client.finished_files import settle
 from hundredweight.client.worktree import ObjectAbsent, WorktreeWriter, copy_object
 from hundredweight.git import index, refs
 from hundredweight.git.patterns import PathFilter
@@ -81,6 +82,7 @@ def checkout(workspace: Workspace, files: list[PointerFile], meter: Meter) -> li
             for file in files:
                 writer.write(file.path, file.pointer)
             results = writer.finish()
+        settle(workspace, results)
     finally:
         meter.finish()
     order = {file.path: number for number, file in enumerate(files)}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.trace import trace
 from hundredweight.client.downloads import remote_ref
+from hundredweight.client.finished_files import settle
 from hundredweight.client.worktree import WorktreeWriter
 from hundredweight.git.patterns import PathFilter
 from hundredweight.git.scan import scan_index, scan_tree
@@ -69,7 +70,9 @@ def pull(workspace: Workspace, plan: PullPlan, server: LfsServer, meter: Meter, 
         for file in plan.present:
             writer.write(file.path, file.pointer)
         failures = _download(workspace, plan.missing, server, meter, writer)
-        return PullResult(failures, writer.finish())
+        writes = writer.finish()
+    settle(workspace, writes)
+    return PullResult(failures, writes)
 
 
 def _files(workspace: Workspace, paths: PathFilter, *, from_index: bool) -> Iterable[PointerFile]:
