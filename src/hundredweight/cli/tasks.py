@@ -6,10 +6,9 @@ Each step ends with its `, done.` line, always; how it gets there is drawn on on
 from __future__ import annotations
 
 import math
-import shutil
 import time
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
@@ -71,4 +70,6 @@ class Tasks:
 
     def _padded(self, line: str) -> str:
         """Wide enough to cover what stood on the line."""
+        import shutil  # 5 ms, for who watches
+
         return line.ljust(shutil.get_terminal_size().columns)

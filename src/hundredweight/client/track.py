@@ -10,7 +10,6 @@ import os
 from dataclasses import dataclass, field
 
 from hundredweight.base.files import write_file
-from hundredweight.client.lock_cache import LockCache
 from hundredweight.client.lockable import set_writable
 from hundredweight.git import attributes
 from hundredweight.git.attributes import FILE_NAME, AttributePattern, join_pattern
@@ -182,11 +181,17 @@ def _plan_permissions(workspace: Workspace, plan: TrackPlan, prefix: str, option
     if not chosen:
         return
     top = workspace.repository.work_tree
-    own = LockCache(workspace.lfs_folder).own_paths() if options.lockable else set()
+    own = _own_locks(workspace) if options.lockable else set()
     for name in workspace.git.fields("ls-files", "-z", "--cached"):
         if any(pattern.matches(name) for pattern in chosen):
             target = plan.read_only if options.lockable and name not in own else plan.writable
             target.append(os.path.join(top, name))
+
+
+def _own_locks(workspace: Workspace) -> set[str]:
+    from hundredweight.client.lock_cache import LockCache  # noqa: PLC0415 - json and more, 15 ms, for lockable patterns
+
+    return LockCache(workspace.lfs_folder).own_paths()
 
 
 class _Listed:

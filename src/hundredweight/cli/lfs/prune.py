@@ -10,7 +10,6 @@ from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
 from hundredweight.cli.tasks import Tasks
 from hundredweight.client.prune import PruneOptions, PrunePlan, execute, plan_prune
 from hundredweight.client.settings import Settings
-from hundredweight.transfer.server import open_server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +103,8 @@ def _count(plan: PrunePlan) -> str:
 
 
 def _server(workspace: Workspace, settings: Settings) -> LfsServer:
+    from hundredweight.transfer.server import open_server  # 30 ms, for who verifies
+
     git_dir = workspace.repository.git_dir
     return open_server(workspace.config, workspace.git, workspace.variables, settings.prune_remote, git_dir=git_dir)
 
