@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 
 from hundredweight.base.errors import CwtError
+from hundredweight.base.trace import trace
 from hundredweight.git.objects import ObjectReader
 from hundredweight.git.refs import REMOTES
 from hundredweight.protocol.pointer import CUTOFF, try_parse
@@ -222,6 +223,7 @@ def range_blobs(
     order = ("--in-commit-order", "--do-walk") if walk else ("--no-walk",)
     command = ("rev-list", "--objects", *order, "--filter=object:type=blob", *options, "--stdin", "--")
     stdin = "".join(f"{line}\n" for line in lines)
+    trace(f"run_command: git {' '.join(command)}")
     for line in _records(git, command, os.fsencode(stdin), separator=b"\n"):
         # Commits that were named outright are listed all the same, without a path.
         blob, _, path = line.partition(" ")
@@ -248,34 +250,21 @@ def scan_stashed(git: Git, stashes: Iterable[str], paths: PathFilter | None = No
     if not names:
         return
     pairs = []
-    for line in os.fsdecode(
-        git.output("rev-list", "--no-walk", "--parents", "--stdin", stdin=names.encode())
-    ).splitlines():
+    parents = git.output("rev-list", "--no-walk", "--parents", "--stdin", stdin=names.encode())
+    for line in os.fsdecode(parents).splitlines():
         stash, base, *kept = line.split()
         # The stash's second parent is its index, a third one its untracked files (a root commit).
         pairs += [f"{stash} {base}", *kept]
-    command = ("diff-tree", "--stdin", "-r", "-z", "--root", "--no-renames", "--no-commit-id")
     stdin = "".join(f"{pair}\n" for pair in pairs).encode()
-    added = ((c.new_blob, c.path) for c in _changes(git, command, stdin) if _is_file(c.new_mode))
-    yield from _filtered(read_pointers(git, small_blobs(git, added)), paths)
+    added = ((c.new_blob, c.path) for c in _commit_changes(git, stdin, paths) if _is_file(c.new_mode))
+    yield from read_pointers(git, small_blobs(git, added))
 
 
 def scan_previous(git: Git, ref: str, since: float, paths: PathFilter | None = None) -> Iterator[PointerFile]:
     """Every pointer that commits at or after `since` (seconds), reachable from `ref`, replaced or deleted."""
-    command = (
-        "log",
-        f"--since=@{int(since)}",
-        "--format=",
-        "--raw",
-        "-r",
-        "-z",
-        "--no-abbrev",
-        "--no-renames",
-        ref,
-        "--",
-    )
-    removed = ((c.old_blob, c.path) for c in _changes(git, command) if _is_file(c.old_mode))
-    yield from _filtered(read_pointers(git, small_blobs(git, removed)), paths)
+    commits = git.output("rev-list", f"--since=@{int(since)}", ref, "--")
+    removed = ((c.old_blob, c.path) for c in _commit_changes(git, commits, paths) if _is_file(c.old_mode))
+    yield from read_pointers(git, small_blobs(git, removed))
 
 
 def _filtered(found: Iterator[PointerFile], paths: PathFilter | None) -> Iterator[PointerFile]:
@@ -284,6 +273,14 @@ def _filtered(found: Iterator[PointerFile], paths: PathFilter | None) -> Iterato
 
 def _is_file(mode: str) -> bool:
     return mode.startswith("100")
+
+
+def _commit_changes(git: Git, commits: bytes, paths: PathFilter | None) -> Iterator[Change]:
+    """What each commit changed against its parent, or against the commit that follows it on its line; merges are passed
+    over, being made of what other commits changed. Plumbing, since settings of `git log` must not alter what is kept."""
+    if commits:
+        command = ("diff-tree", "--stdin", "-r", "-z", "--root", "--no-renames", "--no-commit-id")
+        yield from (c for c in _changes(git, command, commits) if paths is None or paths.allows(c.path))
 
 
 def _changes(git: Git, command: tuple[str, ...], stdin: bytes = b"") -> Iterator[Change]:
