@@ -201,3 +201,24 @@ def test_history_is_the_sum_of_its_trees(tmp_path_factory: pytest.TempPathFactor
     assert {f.pointer.oid for f in scan.scan_range(clone.git, ["main"])} == trees
     assert {f.pointer.oid for f in scan.scan_trees(clone.git, commits)} == trees
     assert {f.pointer.oid for f in scan.scan_trees(clone.git, commits, PathFilter(exclude=["z"]))} == trees
+
+
+def test_settings_of_git_log_do_not_change_what_is_found(clone: Clone) -> None:
+    for key, value in {
+        "log.showSignature": "true",
+        "log.diffMerges": "off",
+        "color.ui": "always",
+        "diff.renames": "copies",
+    }.items():
+        clone.git.output("config", key, value)
+    clone.put("one", b"1")
+    clone.commit_file("two", b"1")
+    clone.put("one", b"2")
+    clone.commit_file("two", b"2")
+    clone.put("two", b"stashed")
+    clone.git.output("stash")
+    assert {f.pointer.oid for f in scan.scan_previous(clone.git, "main", 0)} == {pointer_of(b"1").oid}
+    allowed = scan.scan_previous(clone.git, "main", 0, PathFilter(exclude=["one"]))
+    assert [f.path for f in allowed] == ["two"], "the same content at an excluded path hides nothing"
+    assert [f.path for f in scan.scan_stashed(clone.git, refs.stashes(clone.git))] == ["two"]
+    assert refs.commit_time(clone.git, "main") > 0

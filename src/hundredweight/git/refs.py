@@ -240,12 +240,12 @@ def recent_refs(git: Git, since: float, *, remote_branches: bool = True, remote:
 
 def commit_time(git: Git, name: str) -> float:
     """The committer's date in seconds since 1970. Raises `GitError`."""
-    return float(git.text("show", "--no-patch", "--format=%ct", name + "^{commit}").split()[-1])
+    return float(git.text("rev-list", "--max-count=1", "--timestamp", name, "--").split()[0])
 
 
 def stashes(git: Git) -> list[str]:
     """The commits of all stash entries, newest first."""
-    result = git.run("log", "-g", "--format=%H", "refs/stash", "--")
+    result = git.run("rev-list", "--walk-reflogs", "refs/stash", "--")
     return result.out.decode().split() if result.code == 0 else []
 
 
