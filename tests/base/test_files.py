@@ -134,3 +134,39 @@ def test_read_chunks_gives_everything_in_order(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path / "f", os.O_RDONLY)
     assert list(files.read_chunks(descriptor, 3)) == [b"abc", b"def", b"g"]
     os.close(descriptor)
+
+
+def test_a_folder_that_another_thread_makes_meanwhile_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "temp").write_bytes(b"bytes")
+    target = tmp_path / "deep" / "file"
+    replace = os.replace
+
+    def late(source: str, final: str) -> None:
+        monkeypatch.setattr(os, "replace", replace)
+        target.parent.mkdir()
+        raise FileNotFoundError(errno.ENOENT, "no such folder when it was looked for")
+
+    monkeypatch.setattr(os, "replace", late)
+    files.publish(str(tmp_path / "temp"), str(target))
+    assert target.read_bytes() == b"bytes"
+
+
+def test_of_several_new_files_one_wins(tmp_path: Path) -> None:
+    target = str(tmp_path / "deep" / "er" / "file")
+    for content, wins in ((b"first", True), (b"second", False)):
+        with files.AtomicFile("", temp_folder=str(tmp_path), durable=True) as out:
+            out.write(content)
+            assert out.commit_new(target) is wins
+    assert Path(target).read_bytes() == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
+
+
+def test_making_folders_is_repeatable_and_minds_files(tmp_path: Path) -> None:
+    for _ in range(2):
+        files.make_folders(str(tmp_path / "a" / "b"), durable=True)
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match=r"file"):
+        files.make_folders(str(tmp_path / "file" / "c"))
+    with pytest.raises(FileExistsError):
+        files.make_folders(str(tmp_path / "file"))

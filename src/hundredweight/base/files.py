@@ -97,7 +97,9 @@ class AtomicFile:
         try:
             if self.durable:
                 os.fsync(self.descriptor)
-            make_folders(os.path.dirname(path), durable=self.durable)
+            # Syncing the last folder syncs its new parents too wherever names are journaled; each on its own costs as
+            # much as the file.
+            make_folders(os.path.dirname(path))
             os.link(self.temp, path)
             if self.durable:
                 fsync_folder(os.path.dirname(path) or ".")
@@ -167,10 +169,8 @@ def publish(temp: str, final: str, *, durable: bool = False) -> None:
     try:
         os.replace(temp, final)
     except FileNotFoundError:
-        folder = os.path.dirname(final)
-        if not folder or os.path.isdir(folder):
-            raise
-        os.makedirs(folder, exist_ok=True)
+        # Whether the folder is there now tells nothing: another thread may have made it since.
+        os.makedirs(os.path.dirname(final) or ".", exist_ok=True)
         os.replace(temp, final)
     if durable:
         fsync_folder(os.path.dirname(final) or ".")
