@@ -33,7 +33,7 @@ class GitError(CwtError):
 class GitMissing(CwtError):
     """There is no git to run."""
 
-    hint = "install git 2.20 or newer and make sure that it is on PATH"
+    hint = "install git 2.32 or newer and make sure that it is on PATH"
 
 
 class Result:
