@@ -72,7 +72,8 @@ def test_an_empty_repository_and_a_folder(seed: Seed, bob: Person) -> None:
     bob.git("init", "-q", "--bare", str(bob.home / "empty.git"))
     bob.run("cwt", "clone", "-q", str(bob.home / "empty.git"))
     assert (bob.home / "empty" / ".git").is_dir()
-    bob.run("cwt", "clone", "-q", seed.url, "one")
+    done = bob.run("cwt", "clone", "-q", seed.url, "one")
+    assert (done.stdout, done.stderr) == ("", "")
     bob.run("cwt", "clone", "-q", "one", "two")
     check(bob, bob.home / "two")
 

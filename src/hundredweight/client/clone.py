@@ -63,6 +63,7 @@ class CloneRequest:
     bare: bool = False
     checkout: bool = True
     submodules: bool = False
+    quiet: bool = False
 
     @property
     def has_files(self) -> bool:
@@ -219,7 +220,7 @@ def _take_short(request: CloneRequest, arg: str, waiting: list[str]) -> None:
         if letter in _SHORT_WITH_VALUE:
             request.options += [arg, waiting.pop(0)] if not rest and waiting else [arg]
             return
-        _note(request, {"n": "no-checkout"}.get(letter, ""))
+        _note(request, {"n": "no-checkout", "q": "quiet"}.get(letter, ""))
     request.options.append(arg)
 
 
@@ -230,3 +231,5 @@ def _note(request: CloneRequest, name: str) -> None:
         request.checkout = False
     elif name in ("recursive", "recurse-submodules"):
         request.submodules = True
+    elif name == "quiet":
+        request.quiet = True

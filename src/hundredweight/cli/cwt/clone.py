@@ -65,8 +65,10 @@ def pull_clone(git: Git, workspace: Workspace, request: CloneRequest, environmen
     """The weights of what is checked out, in submodules too. Raises `CommandRefused` when some could not be had."""
     if not workspace.git.ok("rev-parse", "--verify", "--quiet", "HEAD"):
         return
-    pull_into(workspace, environment, "", request.include, request.exclude, write=request.has_files)
+    pull_into(
+        workspace, environment, "", request.include, request.exclude, write=request.has_files, quiet=request.quiet
+    )
     if request.submodules and request.has_files:
         for folder in submodule_folders(workspace):
             inner = set_up(git, folder, environment.variables)
-            pull_into(inner, environment, "", None, None)
+            pull_into(inner, environment, "", None, None, quiet=request.quiet)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from hundredweight.base.progress import NullMeter
 from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
 from hundredweight.cli.lfs.transfers import CommandRefused, checked_remote, refuse, report_failures
 from hundredweight.cli.progress import open_meter
@@ -59,14 +60,15 @@ def pull_into(
     exclude: str | None,
     *,
     write: bool = True,
+    quiet: bool = False,
 ) -> None:
-    """The whole of a pull with its messages; without `write` the work tree stays as it is. Raises `CommandRefused` when
-    something did not arrive."""
+    """The whole of a pull with its messages (`quiet`: without progress); without `write` the work tree stays as it is.
+    Raises `CommandRefused` when something did not arrive."""
     paths = Settings(workspace.config, workspace.variables).path_filter(include, exclude)
     plan = plan_pull(workspace, paths, checked_out=write)
     filtered = writes_files(workspace)
     git_dir = workspace.repository.git_dir
-    meter = open_meter(environment, workspace.config)
+    meter = NullMeter() if quiet else open_meter(environment, workspace.config)
     with open_server(workspace.config, workspace.git, workspace.variables, remote, DOWNLOAD, git_dir=git_dir) as server:
         result = pull(workspace, plan, server, meter, write=write and filtered)
         url = server.endpoint.url
