@@ -466,3 +466,40 @@ def test_a_consumer_that_fails_is_not_lost(rig: Rig, faulty: FaultyServer) -> No
         queue.add(item(DATA))
         with pytest.raises(RuntimeError, match="consumer"):
             queue.wait()
+
+
+def interrupt_a_download(rig: Rig, faulty: FaultyServer) -> None:
+    from hundredweight.transfer.queue import TransferQueue
+    from tests.transfer.rig import FAST, CountingMeter
+
+    with rig.open() as server, TransferQueue(server, "download", rig.store, FAST, CountingMeter()) as queue:
+        queue.add(item(DATA))
+        queue.close()
+        while not faulty.seen("GET"):
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_does_not_wait_for_the_server(rig: Rig, faulty: FaultyServer) -> None:
+    faulty.add(DATA)
+    faulty.get.append(Slow(5.0))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_a_download(rig, faulty)
+    assert time.monotonic() - began < 3
+
+
+def test_leaving_stops_what_runs_and_keeps_what_came(rig: Rig, faulty: FaultyServer) -> None:
+    from hundredweight.transfer.queue import TransferQueue
+    from tests.transfer.rig import FAST, CountingMeter
+
+    data = os.urandom(64 << 20)
+    oid = faulty.add(data)
+    meter = CountingMeter()
+    with rig.open() as server, TransferQueue(server, "download", rig.store, FAST, meter) as queue:
+        queue.add(item(data))
+        queue.close()
+        while not meter.moved.get("a.bin"):
+            time.sleep(0.001)
+    assert 0 < rig.part(oid).stat().st_size < len(data)
+    assert rig.download(item(data)) == []

@@ -29,6 +29,8 @@ _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 class CredentialsMissing(CwtError):
     """Nobody knows credentials for `url`."""
 
+    hint = "run the command where git can ask for a password, or give git a credential helper ('git config credential.helper')"
+
     def __init__(self, url: str, reason: str = "") -> None:
         super().__init__(f"Git credentials for {url} not found" + (f":\n{reason}" if reason else "."))
         self.url = url

@@ -59,6 +59,21 @@ _REASONS = {
     507: "Insufficient server storage: {url}",
     509: "Bandwidth limit exceeded: {url}",
 }
+_HINTS = {
+    401: "check the user name and the password or token: the server did not take them",
+    403: "ask the server's owner for the right to do this, or use another account or token",
+    404: "check the URL ('git lfs env' shows it), that the object was pushed, and that you may read it",
+    409: "run the command again; if it fails again, ask the server's owner",
+    410: "the server has lost or removed it; run 'git lfs push --all' in a clone that has it",
+    413: "the server does not take so much at once; ask its owner to raise the limit",
+    422: "run 'git lfs fsck' to see whether the local copy is whole",
+    429: "wait a while and run the command again; what was complete stays",
+    507: "the server's disk is full; run the command again when its owner has freed some space",
+    509: "the server's quota is used up; run the command again when it has been raised",
+}
+_HINT_CLIENT = "check the server's URL; 'git lfs env' shows it"
+_HINT_SERVER = "the fault is the server's: run the command again later; what was complete stays"
+_HINT_AGAIN = "run the command again when the server can be reached; what was complete stays"
 _NOT_FATAL = (501, 507, 509)
 
 
@@ -74,7 +89,8 @@ class HttpError(RemoteError):
             message = f"Authentication required: {message}"
         elif status > 499 and status not in _NOT_FATAL:
             message = f"Fatal error: {message}"
-        super().__init__(message, temporary=status in (408, 429, 500, 502, 503, 504))
+        hint = (body.hint if body else "") or describe_remedy(status)
+        super().__init__(message, hint=hint, temporary=status in (408, 429, 500, 502, 503, 504))
         self.status = status
         self.url = url
         self.body = body
@@ -84,6 +100,8 @@ class HttpError(RemoteError):
 
 class ConnectionFailed(RemoteError):
     """The dialogue broke: no connection, silence, or an answer cut short. `established` says whether the server was reached."""
+
+    hint = _HINT_AGAIN
 
     def __init__(
         self, method: str, url: str, reason: str, *, hint: str = "", temporary: bool = True, established: bool
@@ -100,6 +118,8 @@ class BadRedirect(RemoteError):
 
 class NotJson(RemoteError):
     """The server answered with something else than JSON: a login page, a proxy's page, or a broken body."""
+
+    hint = "check that the URL is an LFS server's and no proxy is in the way; 'git lfs env' shows it"
 
 
 class Request:
@@ -339,6 +359,11 @@ def describe_status(status: int, url: str) -> str:
     if status in _REASONS:
         return _REASONS[status].format(url=_public(url))
     return f"{'Client' if status < 500 else 'Server'} error {_public(url)} from HTTP {status}"
+
+
+def describe_remedy(status: int) -> str:
+    """What to do about a refusal when the server does not say it."""
+    return _HINTS.get(status) or (_HINT_CLIENT if status < 500 else _HINT_SERVER)
 
 
 def parse_retry_after(text: str, now: float) -> float | None:

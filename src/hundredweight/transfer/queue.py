@@ -137,6 +137,7 @@ class TransferQueue:
         self._admitted = False
         self._help_with_content_type = False
         self._crash: BaseException | None = None
+        self._stopped = False
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         meter.start(direction, 0, 0)
@@ -173,12 +174,11 @@ class TransferQueue:
             with self._changed:
                 while self._unfinished and self._crash is None:
                     self._changed.wait()
+            if self._crash is not None:
+                raise self._crash
             self._join()
         finally:
-            self._abandon()
             self._meter.finish()
-        if self._crash is not None:
-            raise self._crash
         if self._help_with_content_type:
             notice(_CONTENT_TYPE_HELP)
         return list(self._failures)
@@ -186,8 +186,11 @@ class TransferQueue:
     def __enter__(self) -> TransferQueue:
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_exc: object) -> None:
         self._abandon()
+        if kind is not KeyboardInterrupt:
+            # Who interrupts does not want to wait for a server either; what arrived so far is kept in any case.
+            self._join()
 
     def _enqueue(self, item: Item) -> None:
         entry = _Entry(item)
@@ -214,14 +217,14 @@ class TransferQueue:
                 self._changed.notify_all()
 
     def _abandon(self) -> None:
-        """Begin nothing new, and wait for what runs."""
+        """Begin nothing new, and stop what runs at its next piece."""
         with self._changed:
+            self._stopped = True
             self._open = False
             self._waiting.clear()
             self._jobs.clear()
             self._unfinished = 0
             self._changed.notify_all()
-        self._join()
 
     def _join(self) -> None:
         for thread in self._threads:
@@ -341,6 +344,8 @@ class TransferQueue:
         item = entry.first
 
         def report(count: int) -> None:
+            if self._stopped:
+                raise _Abandoned
             self._meter.advance(item.path, count)
 
         return Job(item.oid, item.size, item.path, answer, asked_at, report, self._admit)
@@ -392,6 +397,8 @@ class TransferQueue:
                     self._mover.upload(job)
                 else:
                     self._mover.download(job)
+            except _Abandoned:
+                return
             except CwtError as error:
                 job.take_back()
                 self._transfer_failed(entry, error)
@@ -465,6 +472,10 @@ class TransferQueue:
 def _is_authorized(answer: BatchObject, direction: str) -> bool:
     """Whether the action brings its own credentials, so that nobody will be asked."""
     return answer.authenticated or any(name.lower() == "authorization" for name in answer.actions[direction].header)
+
+
+class _Abandoned(Exception):
+    """Nobody waits for this transfer any more."""
 
 
 class ObjectRefused(RemoteError):
