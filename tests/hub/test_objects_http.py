@@ -7,7 +7,6 @@ import http.client
 import json
 import random
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.hub.serving import Caller, served, sha256
+from tests.hub.serving import Caller, served, sha256, wait_for
 from tests.running_hub import RunningHub
 
 DATA = random.Random(7).randbytes(3_000_000)
@@ -359,11 +358,3 @@ def test_hrefs_lead_where_the_client_came_from(caller: Caller) -> None:
     assert href(X_Forwarded_Host="outside.example", X_Forwarded_Proto="https") == "https://outside.example"
     answer = caller.send("POST", caller.lfs + "/objects/batch", body, Host='evil"<x>')
     assert answer.status in (400, 422)
-
-
-def wait_for(condition: object, seconds: float = 10) -> None:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)

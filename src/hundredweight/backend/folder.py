@@ -158,7 +158,6 @@ class FolderWriter:
             with _mapped(f"cannot store '{key}'"):
                 if not replace:
                     return self._file.commit_new(path)
-                make_folders(os.path.dirname(path), durable=True)
                 self._file.commit(path)
                 return True
         finally:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hundredweight.hub.errors import Conflict
+from hundredweight.hub.objects.signing import Grant, Holder
 from hundredweight.protocol.batch import (
     BASIC,
     DOWNLOAD,
@@ -106,8 +107,9 @@ def _download(services: Services, item: Wanted, known: Mapping[Oid, int], place:
 
 def _with_action(services: Services, operation: str, item: Wanted, place: Place) -> BatchObject:
     seconds = services.settings.action_seconds
-    user = place.principal.user
-    query = services.signer.query(operation, place.repository.id, item.oid, item.size, user=user, seconds=seconds)
+    holder = Holder(place.repository.id, place.repository.name)
+    grant = Grant(holder, item.size, place.principal.user)
+    query = services.signer.query(operation, item.oid, grant, seconds)
     action = Action(f"{place.url}/objects/{item.oid}?{query}", expires_in=seconds)
     return BatchObject(item.oid, item.size, {operation: action}, authenticated=True)
 

@@ -12,16 +12,17 @@ from hundredweight.hub.context import base_url, in_thread, json_body, principal_
 from hundredweight.hub.errors import NotFound, TooLarge, Unprocessable
 from hundredweight.hub.objects import batch
 from hundredweight.hub.objects.download import object_response
-from hundredweight.hub.objects.signing import BadSignature
+from hundredweight.hub.objects.signing import Grant, Holder
 from hundredweight.hub.objects.upload import receive_object
 from hundredweight.hub.tokens.service import Scope
 from hundredweight.protocol.batch import DOWNLOAD, UPLOAD, BatchRequest, VerifyRequest
 from hundredweight.protocol.message import MEDIA_TYPE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
-    from hundredweight.hub.repos.service import Repository
     from hundredweight.hub.services import Services
 
 LFS = "/{owner}/{name}/info/lfs"
@@ -47,24 +48,26 @@ async def post_batch(request: Request) -> Response:
 
 async def put_object(request: Request) -> Response:
     """The bytes of one object. 200 means: verified, on disk, and the repository possesses it."""
-    services = services_of(request)
     oid = _oid(request)
-    repository, size, user = await _open_for(request, services, oid, UPLOAD)
-    await receive_object(request, services, repository, oid, size, user)
+    grant = await _grant_of(request, oid, UPLOAD)
+    await receive_object(request, services_of(request), oid, grant)
     return Response(status_code=200)
 
 
 async def get_object(request: Request) -> Response:
     """The bytes of one object, or a range of them."""
-    services = services_of(request)
     oid = _oid(request)
-    repository, _, _ = await _open_for(request, services, oid, DOWNLOAD)
-    sizes = await in_thread(services.objects.possessed, repository, [oid])
+    grant = await _grant_of(request, oid, DOWNLOAD)
+    return await in_thread(_object_of, services_of(request), grant.holder, oid, request.headers)
+
+
+def _object_of(services: Services, holder: Holder, oid: Oid, headers: Mapping[str, str]) -> Response:
+    sizes = services.objects.possessed(holder, [oid])
     if oid not in sizes:
         raise NotFound(
-            f"object '{oid}' was not found in '{repository.name}'", hint="'git lfs push --all' from a clone that has it"
+            f"object '{oid}' was not found in '{holder.name}'", hint="'git lfs push --all' from a clone that has it"
         )
-    return await in_thread(object_response, request.headers, services, oid, sizes[oid])
+    return object_response(headers, services, oid, sizes[oid])
 
 
 async def post_verify(request: Request) -> Response:
@@ -86,19 +89,16 @@ def _oid(request: Request) -> Oid:
         raise Unprocessable(error.message) from error
 
 
-async def _open_for(request: Request, services: Services, oid: Oid, operation: str) -> tuple[Repository, int, str]:
-    """(repository, size announced or -1, user), by the URL's signature, else by the token."""
-    if "signature" not in request.query_params:
-        upload = operation == UPLOAD
-        opened, principal = await repository_of(request, Scope.WRITE if upload else Scope.READ, create=upload)
-        return opened, -1, principal.user
-    name = RepoName.parse(f"{request.path_params['owner']}/{request.path_params['name']}")
-    repository = await in_thread(services.repositories.find, name)
-    if repository is None:
-        raise BadSignature
-    size, user = services.signer.check(operation, repository.id, oid, request.query_params)
-    request.state.user = user
-    return repository, size, user
+async def _grant_of(request: Request, oid: Oid, operation: str) -> Grant:
+    """What the request may do, by its URL's signature, else by its token; then its size is unknown: -1."""
+    if "signature" in request.query_params:
+        name = RepoName.parse(f"{request.path_params['owner']}/{request.path_params['name']}")
+        grant = services_of(request).signer.check(operation, name, oid, request.query_params)
+        request.state.user = grant.user
+        return grant
+    upload = operation == UPLOAD
+    repository, principal = await repository_of(request, Scope.WRITE if upload else Scope.READ, create=upload)
+    return Grant(Holder(repository.id, repository.name), -1, principal.user)
 
 
 ROUTES = [

@@ -7,13 +7,15 @@ to read the bytes.
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hundredweight.base.errors import CwtError
 from hundredweight.base.ids import Oid, RepoName
 from hundredweight.hub.database.schema import objects, possession, repositories
 from hundredweight.hub.repos.service import RepositoryMissing
@@ -26,12 +28,21 @@ if TYPE_CHECKING:
 
     from hundredweight.hub.access import Access
     from hundredweight.hub.database.engine import Database
-    from hundredweight.hub.repos.service import Repository
     from hundredweight.hub.tokens.service import Principal
     from hundredweight.store.objects import ObjectStore
 
 _SLICE = 500
 """Ids in one SQL statement: SQLite bounds the parameters of one."""
+
+
+class Possessor(Protocol):
+    """A repository as possession sees it: its number tells it from a later one of the same name."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def name(self) -> RepoName: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,20 @@ class Stats:
     stored: int
 
 
+class _Record:
+    """One upload that waits to be recorded."""
+
+    __slots__ = ("done", "error", "oid", "repository", "size", "user")
+
+    def __init__(self, repository: Possessor, oid: Oid, size: int, user: str) -> None:
+        self.repository = repository
+        self.oid = oid
+        self.size = size
+        self.user = user
+        self.done = False
+        self.error: CwtError | None = None
+
+
 class Objects:
     """Possession and its figures."""
 
@@ -51,14 +76,17 @@ class Objects:
         self._database = database
         self.store = store
         self._access = access
+        self._queue: list[_Record] = []
+        self._queue_lock = threading.Lock()
+        self._turn = threading.Lock()
 
-    def possessed(self, repository: Repository, oids: Iterable[Oid]) -> dict[Oid, int]:
+    def possessed(self, repository: Possessor, oids: Iterable[Oid]) -> dict[Oid, int]:
         """Those of `oids` that the repository possesses, with their sizes. Everybody possesses the empty object."""
         wanted = list(dict.fromkeys(oids))
         with self._database.read() as connection:
             return _possessed(connection, repository, wanted)
 
-    def claim(self, repository: Repository, oids: Iterable[Oid], principal: Principal) -> dict[Oid, int]:
+    def claim(self, repository: Possessor, oids: Iterable[Oid], principal: Principal) -> dict[Oid, int]:
         """As `possessed`, after the repository came to possess what `principal` may read elsewhere on this hub."""
         wanted = list(dict.fromkeys(oids))
         with self._database.read() as connection:
@@ -66,21 +94,45 @@ class Objects:
             readable = self._readable(connection, [oid for oid in wanted if oid not in found], principal)
         if readable:
             with self._database.write() as connection:
-                for oid in readable:
-                    _possess(connection, repository, oid, principal.user)
+                _possess(connection, [(repository, oid, principal.user) for oid in readable], time.time())
         return found | readable
 
-    def record(self, repository: Repository, oid: Oid, size: int, user: str) -> None:
-        """The store has the object, verified, and the repository brought it.
+    def record(self, repository: Possessor, oid: Oid, size: int, user: str) -> None:
+        """The store has the object, verified, and the repository brought it. Raises `RepositoryMissing`, `DatabaseError`.
 
-        Raises `RepositoryMissing` if that is gone meanwhile.
+        Records that come while one is being committed share the next commit: the disk syncs once for all of them.
         """
-        row = {"oid": oid, "size": size, "created_at": time.time()}
-        with self._database.write() as connection:
-            if connection.execute(select(repositories.c.id).where(repositories.c.id == repository.id)).scalar() is None:
-                raise RepositoryMissing(repository.name)
-            connection.execute(_insert_new(connection, objects).values(row))
-            _possess(connection, repository, oid, user)
+        record = _Record(repository, oid, size, user)
+        with self._queue_lock:
+            self._queue.append(record)
+        with self._turn:
+            if not record.done:
+                with self._queue_lock:
+                    batch, self._queue = self._queue, []
+                self._commit(batch)
+        if record.error is not None:
+            raise record.error
+
+    def _commit(self, batch: list[_Record]) -> None:
+        try:
+            with self._database.write() as connection:
+                ids = {record.repository.id for record in batch}
+                known = set(connection.execute(select(repositories.c.id).where(repositories.c.id.in_(ids))).scalars())
+                good = [record for record in batch if record.repository.id in known]
+                for record in batch:
+                    if record.repository.id not in known:
+                        record.error = RepositoryMissing(record.repository.name)
+                if good:
+                    now = time.time()
+                    rows = [{"oid": record.oid, "size": record.size, "created_at": now} for record in good]
+                    connection.execute(_insert_new(connection, objects), rows)
+                    _possess(connection, [(record.repository, record.oid, record.user) for record in good], now)
+        except CwtError as error:
+            for record in batch:
+                record.error = error
+        finally:
+            for record in batch:
+                record.done = True
 
     def recorded(self, oid: Oid) -> bool:
         """Whether the object came to this hub, verified, at some time."""
@@ -117,7 +169,7 @@ class Objects:
         return found
 
 
-def _possessed(connection: Connection, repository: Repository, oids: Sequence[Oid]) -> dict[Oid, int]:
+def _possessed(connection: Connection, repository: Possessor, oids: Sequence[Oid]) -> dict[Oid, int]:
     found: dict[Oid, int] = {EMPTY_OID: 0} if EMPTY_OID in oids else {}
     for part in _slices(oids):
         query = (
@@ -129,9 +181,12 @@ def _possessed(connection: Connection, repository: Repository, oids: Sequence[Oi
     return found
 
 
-def _possess(connection: Connection, repository: Repository, oid: Oid, user: str) -> None:
-    row = {"repository_id": repository.id, "oid": oid, "created_at": time.time(), "created_by": user}
-    connection.execute(_insert_new(connection, possession).values(row))
+def _possess(connection: Connection, claims: list[tuple[Possessor, Oid, str]], now: float) -> None:
+    rows = [
+        {"repository_id": repository.id, "oid": oid, "created_at": now, "created_by": user}
+        for repository, oid, user in claims
+    ]
+    connection.execute(_insert_new(connection, possession), rows)
 
 
 def _insert_new(connection: Connection, table: Table) -> Insert:

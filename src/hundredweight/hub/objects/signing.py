@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -19,7 +20,7 @@ from hundredweight.hub.errors import Forbidden
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hundredweight.base.ids import Oid
+    from hundredweight.base.ids import Oid, RepoName
 
 
 class ActionExpired(Forbidden):
@@ -37,27 +38,49 @@ class BadSignature(Forbidden):
         super().__init__("the URL's signature is wrong")
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The repository that a signed URL is for, without a look at the database: the signature vouches for it."""
+
+    id: int
+    name: RepoName
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a signed URL allows: one operation on one object of one repository, as `user`."""
+
+    holder: Holder
+    size: int
+    user: str
+
+
 class Signer:
     """Makes and checks signatures with one key."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def query(self, operation: str, repository: int, oid: Oid, size: int, *, user: str, seconds: int) -> str:
+    def query(self, operation: str, oid: Oid, grant: Grant, seconds: int) -> str:
         """The query string of a URL that is valid for `seconds`."""
-        expires = str(int(time.time()) + seconds)
-        signature = self._sign(operation, str(repository), oid, str(size), user, expires)
-        return urlencode({"size": size, "user": user, "expires": expires, "signature": signature})
+        fields = {
+            "repository": str(grant.holder.id),
+            "size": str(grant.size),
+            "user": grant.user,
+            "expires": str(int(time.time()) + seconds),
+        }
+        return urlencode({**fields, "signature": self._sign(operation, grant.holder.name, oid, *fields.values())})
 
-    def check(self, operation: str, repository: int, oid: Oid, query: Mapping[str, str]) -> tuple[int, str]:
-        """(size, user) of a signed request. Raises `BadSignature`, `ActionExpired`."""
-        signature, size, user, expires = (query.get(key, "") for key in ("signature", "size", "user", "expires"))
-        expected = self._sign(operation, str(repository), oid, size, user, expires)
+    def check(self, operation: str, name: RepoName, oid: Oid, query: Mapping[str, str]) -> Grant:
+        """What a signed request may do. Raises `BadSignature`, `ActionExpired`."""
+        signature = query.get("signature", "")
+        repository, size, user, expires = (query.get(key, "") for key in ("repository", "size", "user", "expires"))
+        expected = self._sign(operation, name, oid, repository, size, user, expires)
         if not hmac.compare_digest(signature.encode(), expected.encode()):
             raise BadSignature
         if int(expires) < time.time():
             raise ActionExpired("the URL has expired")
-        return int(size), user
+        return Grant(Holder(int(repository), name), int(size), user)
 
     def _sign(self, *fields: str) -> str:
         message = "\n".join(fields).encode("utf-8", "surrogatepass")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from hundredweight.base.ids import Oid
-    from hundredweight.hub.repos.service import Repository
+    from hundredweight.hub.objects.signing import Grant
     from hundredweight.hub.services import Services
     from hundredweight.store.objects import ObjectWriter
 
@@ -52,26 +52,51 @@ class Uploads:
         return self.running > CROWD
 
 
-async def receive_object(
-    request: Request, services: Services, repository: Repository, oid: Oid, announced: int, user: str
-) -> None:
+async def receive_object(request: Request, services: Services, oid: Oid, grant: Grant) -> None:
     """Take the request's body in as `oid`, and let the repository possess it.
 
-    `announced` is the size that a batch request named, or -1. Raises `ObjectMismatch`, `BackendFull`,
-    `ClientDisconnect`; then nothing is stored, and the same request may be sent again.
+    Raises `ObjectMismatch`, `RepositoryMissing`, `BackendFull`, `BackendFailed`, `DatabaseError`, `TooSlow`,
+    `ClientDisconnect`; then the repository does not possess it, and the same request may be sent again.
     """
-    size = _size(request, announced, services.settings.max_object)
+    size = _size(request, grant.size, services.settings.max_object)
     try:
-        with await in_thread(services.store.writer, oid, size) as target:
-            await _receive(request, services, target)
-            trusted = await in_thread(services.objects.recorded, oid)
-            await in_thread(target.finish, trusted=trusted)
+        if size <= SMALLEST:
+            parts = await _small_body(request, oid, size)
+            await in_thread(_take_small, services, grant, oid, size, parts)
+        else:
+            with await in_thread(services.store.writer, oid, size) as target:
+                await _receive(request, services, target)
+                await in_thread(_complete, services, grant, target)
     except ObjectMismatch:
         services.metrics.refused.inc()
         raise
-    await in_thread(services.objects.record, repository, oid, size, user)
     services.metrics.bytes.labels("in").inc(size)
     request.state.received = size
+
+
+async def _small_body(request: Request, oid: Oid, size: int) -> list[bytes]:
+    parts = []
+    left = size
+    async for part in steady_stream(request):
+        parts.append(part)
+        left -= len(part)
+        if left < 0:
+            raise ObjectMismatch(oid, f"more than {size} bytes came")
+    return parts
+
+
+def _take_small(services: Services, grant: Grant, oid: Oid, size: int, parts: list[bytes]) -> None:
+    """All of it in one thread: handing thousands of small objects from thread to thread costs more than storing them."""
+    with services.store.writer(oid, size) as target:
+        target.hash(parts)
+        target.write(parts)
+        _complete(services, grant, target)
+
+
+def _complete(services: Services, grant: Grant, target: ObjectWriter) -> None:
+    """The store first: a crash in between leaves an object that nobody possesses, and the repeated upload succeeds."""
+    target.finish(trusted=services.objects.recorded(target.oid))
+    services.objects.record(grant.holder, target.oid, target.size, grant.user)
 
 
 async def _receive(request: Request, services: Services, target: ObjectWriter) -> None:
