@@ -82,6 +82,17 @@ def test_what_fails_is_named_and_the_rest_is_written(seed: Seed) -> None:
     assert (clone / "w.bin").read_bytes() == seed.files["w.bin"]
 
 
+def test_other_remotes_are_asked_where_the_user_wants_that(seed: Seed, hub: RunningHub) -> None:
+    clone = seed.pointers()
+    seed.person.git("remote", "add", "empty", hub.remote(hub.new_name()), cwd=clone)
+    seed.person.git("push", "-q", "--no-verify", "empty", "main:refs/heads/x", cwd=clone, check=False)
+    done = seed.person.run("git", "lfs", "pull", "empty", cwd=clone, check=False)
+    assert done.returncode == 2
+    seed.person.git("config", "lfs.remote.searchall", "true", cwd=clone)
+    seed.person.run("git", "lfs", "pull", "empty", cwd=clone)
+    assert (clone / "w.bin").read_bytes() == seed.files["w.bin"]
+
+
 def test_a_file_that_cannot_be_written_is_told(seed: Seed) -> None:
     clone = seed.pointers()
     (clone / "w.bin").unlink()

@@ -12,10 +12,12 @@ from hundredweight.base.trace import trace
 from hundredweight.client.downloads import remote_ref
 from hundredweight.client.finished_files import settle
 from hundredweight.client.worktree import WorktreeWriter
+from hundredweight.git import refs
 from hundredweight.git.patterns import PathFilter
 from hundredweight.git.scan import scan_index, scan_tree
 from hundredweight.protocol.batch import DOWNLOAD
 from hundredweight.transfer.queue import Item, TransferQueue, read_options
+from hundredweight.transfer.server import open_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -70,6 +72,12 @@ def pull(workspace: Workspace, plan: PullPlan, server: LfsServer, meter: Meter, 
         for file in plan.present:
             writer.write(file.path, file.pointer)
         failures = _download(workspace, plan.missing, server, meter, writer)
+        for remote in _other_remotes(workspace, server) if failures else ():
+            failed = {failure.item.path for failure in failures}
+            with _server_of(workspace, remote) as other:
+                failures = _download(workspace, [f for f in plan.missing if f.path in failed], other, meter, writer)
+            if not failures:
+                break
         writes = writer.finish()
     settle(workspace, writes)
     return PullResult(failures, writes)
@@ -104,6 +112,18 @@ def _download(
             trace(f"fetch {file.path} [{file.pointer.oid}]")
             queue.add(Item(file.pointer.oid, file.pointer.size, file.path))
         return queue.wait()
+
+
+def _other_remotes(workspace: Workspace, server: LfsServer) -> list[str]:
+    """Where else to look for what the server did not give, if the user wants that."""
+    if not workspace.config.bool("lfs.remote.searchall"):
+        return []
+    return [name for name in refs.remotes(workspace.git_config) if name != server.remote]
+
+
+def _server_of(workspace: Workspace, remote: str) -> LfsServer:
+    git_dir = workspace.repository.git_dir
+    return open_server(workspace.config, workspace.git, workspace.variables, remote, DOWNLOAD, git_dir=git_dir)
 
 
 class _WithoutSparse(PathFilter):

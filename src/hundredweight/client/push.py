@@ -70,14 +70,16 @@ class RemoteBranches:
 
     def excluded(self) -> tuple[list[str], tuple[str, ...]]:
         """Commits to exclude, and options of `git rev-list`. Waits for the remote's answer."""
+        trusted = [], ("--ignore-missing", "--not", f"--remotes={self._remote}")
         if self._asking is None:
-            return [], ("--ignore-missing", "--not", f"--remotes={self._remote}")
+            return trusted
         out, _ = self._asking.communicate()
+        if self._asking.returncode:
+            # The push itself will say what is wrong with the remote.
+            return trusted
         listed = {os.fsdecode(line.split(b"\t", 1)[1]) for line in out.splitlines() if b"\t" in line}
         prefix = f"{self._remote}/"
         still = [ref.commit for ref in self._tracked if refs.HEADS + ref.name.removeprefix(prefix) in listed]
-        if not still:
-            return [], ("--ignore-missing", "--not", f"--remotes={self._remote}")
         return still, ("--ignore-missing",)
 
 
