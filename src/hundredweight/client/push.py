@@ -70,7 +70,7 @@ class RemoteBranches:
 
     def excluded(self) -> tuple[list[str], tuple[str, ...]]:
         """Commits to exclude, and options of `git rev-list`. Waits for the remote's answer."""
-        trusted = [], ("--ignore-missing", "--not", f"--remotes={self._remote}")
+        trusted: tuple[list[str], tuple[str, ...]] = [], ("--ignore-missing", "--not", f"--remotes={self._remote}")
         if self._asking is None:
             return trusted
         out, _ = self._asking.communicate()
