@@ -35,14 +35,18 @@ class BadMessage(RemoteError):
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """What a refused request carries: a message, an id to quote to the server's owner, a page to read."""
+    """What a refused request carries: a message, an id to quote to the server's owner, a page to read; our hub also says what
+    mends it (`hint`)."""
 
     message: str
     documentation_url: str = ""
     request_id: str = ""
+    hint: str = ""
 
     def fields(self) -> Json:
-        return present(message=self.message, documentation_url=self.documentation_url, request_id=self.request_id)
+        return present(
+            message=self.message, documentation_url=self.documentation_url, request_id=self.request_id, hint=self.hint
+        )
 
     def encode(self) -> bytes:
         return encode(self.fields() or {"message": ""})
@@ -52,7 +56,7 @@ def parse_error(data: bytes) -> ErrorBody | None:
     """The error body in `data`, None where it is none: HTML pages and empty bodies are common."""
     try:
         fields = Fields.parse(data, "error")
-        body = ErrorBody(fields.text("message"), fields.text("documentation_url"), fields.text("request_id"))
+        body = ErrorBody(*(fields.text(key) for key in ("message", "documentation_url", "request_id", "hint")))
     except BadMessage:
         return None
     return body if body.message else None

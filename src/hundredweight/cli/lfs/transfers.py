@@ -54,7 +54,8 @@ def local_url(name: str) -> str:
 
 
 def report_failures(failures: Sequence[Failure]) -> None:
-    """Each error once, with the files it concerns, and its hint."""
+    """Each error once, with the files it concerns; then each hint once."""
+    hints: dict[str, None] = {}
     for error in distinct_errors(failures):
         sys.stderr.write(f"{describe(error)}\n")
         items = [failure.item for failure in failures if failure.error is error]
@@ -62,8 +63,8 @@ def report_failures(failures: Sequence[Failure]) -> None:
             sys.stderr.write(f"  {item.path} ({item.oid})\n")
         if len(items) > MAX_NAMED:
             sys.stderr.write(f"  and {len(items) - MAX_NAMED} more\n")
-        if error.hint:
-            sys.stderr.write(f"hint: {error.hint}\n")
+        hints[error.hint] = None
+    sys.stderr.writelines(f"hint: {hint}\n" for hint in hints if hint)
 
 
 def describe(error: CwtError) -> str:

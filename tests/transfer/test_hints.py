@@ -1,0 +1,46 @@
+"""Whatever a server refuses or breaks, the error says what mends it; the server's own advice goes first."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.transfer.faulty import Announce, Corrupt, Cut, Fault, FaultyServer, Status
+from tests.transfer.rig import Rig, item
+
+REFUSALS = (400, 401, 403, 404, 409, 410, 413, 418, 422, 429, 500, 503, 507, 509)
+DATA = b"weights" * 100
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+def test_each_refusal_has_a_hint(rig: Rig, faulty: FaultyServer, status: int) -> None:
+    faulty.add(DATA)
+    faulty.batch.extend([Status(status, "no")] * 20)
+    (failure,) = rig.download(item(DATA))
+    assert failure.error.hint
+
+
+@pytest.mark.parametrize(
+    "fault", [Cut(10), Corrupt(), Announce(10), Status(404, html=True)], ids=lambda fault: type(fault).__name__
+)
+def test_each_broken_download_has_a_hint(rig: Rig, faulty: FaultyServer, fault: Fault) -> None:
+    faulty.add(DATA)
+    faulty.get.extend([fault] * 20)
+    (failure,) = rig.download(item(DATA))
+    assert failure.error.hint
+
+
+def test_a_page_instead_of_json_has_a_hint(rig: Rig, faulty: FaultyServer) -> None:
+    faulty.add(DATA)
+    faulty.batch.extend([Status(200, html=True)] * 20)
+    (failure,) = rig.download(item(DATA))
+    assert "proxy" in failure.error.hint
+
+
+def test_the_server_s_own_hint_goes_first(rig: Rig, faulty: FaultyServer) -> None:
+    faulty.add(DATA)
+    body = json.dumps({"message": "no space left", "hint": "free some space where the hub stores its data"}).encode()
+    faulty.batch.append(Status(507, raw=body))
+    (failure,) = rig.download(item(DATA))
+    assert failure.error.hint == "free some space where the hub stores its data"
