@@ -1,7 +1,8 @@
 """A real LFS server (batch, basic, verify, locks) whose misbehaviours are scripted.
 
 Faults queue up per kind of request, in `batch`, `get`, `put`, `verify` and `locks`: each request takes the next one and,
-when there is none, is answered properly. Switches (`ignores_range`, ...) last. `log` holds every request.
+when there is none, is answered properly. Switches (`ignores_range`, ...) last. `user` or `authorization` is
+what requests must show. `log` holds every request.
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ class FaultyServer:
         self.expires_in: deque[int] = deque()
         self.action_header: dict[str, str] = {}
         self.user: tuple[str, str] | None = None
+        self.authorization = ""
         self.challenge_header = "LFS-Authenticate"
         self.max_batch = 0
         self.page = 2
@@ -190,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         with server.lock:
             server.log.append(Seen(self.command, self.path, dict(self.headers.items()), body))
         kind, handle = self._route(path)
-        if server.user is not None and kind != "redirect" and not self._is_authorized():
+        if not self._is_authorized():
             self._send(401, b'{"message":"who are you?"}', {server.challenge_header: 'Basic realm="faulty"'})
             return
         queue: deque[Fault] = getattr(server, kind)
@@ -235,9 +237,10 @@ class _Handler(BaseHTTPRequestHandler):
                 server.uploading -= self.command == "PUT"
 
     def _is_authorized(self) -> bool:
-        assert self.faulty.user is not None
-        wanted = base64.b64encode(":".join(self.faulty.user).encode()).decode()
-        return self.headers.get("Authorization") == f"Basic {wanted}"
+        wanted = self.faulty.authorization
+        if self.faulty.user is not None:
+            wanted = "Basic " + base64.b64encode(":".join(self.faulty.user).encode()).decode()
+        return not wanted or self.headers.get("Authorization") == wanted
 
     def _send(self, code: int, data: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from hundredweight.base import trace
 from hundredweight.git.config import Config, load
+from hundredweight.git.run import Git
 from hundredweight.transfer.credentials import CredentialsMissing
 from hundredweight.transfer.http import BadRedirect, HttpError, Request
 from hundredweight.transfer.server import BatchFailed, LfsServer, open_server
@@ -285,3 +287,59 @@ def test_error_bodies_are_read_whole_and_bounded(rig: Rig, faulty: FaultyServer)
             server.batch("download", [])
         assert isinstance(caught.value.cause, HttpError)
         assert str(caught.value).startswith("batch response: Fatal error: Server error: http://")
+
+
+NEWER_GIT = """#!/bin/sh
+# git as of 2.46, as far as credentials go: schemes other than Basic, in several stages.
+[ "$1" = -C ] && shift 2
+[ "$1" = credential ] || exec {git} "$@"
+input=$(cat)
+echo "$2 $input" | tr '\\n' ' ' >> {log}
+echo >> {log}
+[ "$2" = fill ] || exit 0
+case "$input" in *capability*authtype*) ;; *) exit 128;; esac
+echo "capability[]=authtype"
+case "$input" in
+*state=two* | *"state[]=x:two"*) echo "authtype=Staged"; echo "credential=last"; echo "state[]=x:end";;
+*) echo "authtype={first}"; echo "credential={token}"; echo "state[]=x:two"; echo "continue={more}";;
+esac
+"""
+
+
+def newer_git(rig: Rig, **values: str) -> Path:
+    programs = rig.folder / "programs"
+    programs.mkdir()
+    log = rig.folder / "git.log"
+    real = shutil.which("git", path=rig.env["PATH"])
+    (programs / "git").write_text(NEWER_GIT.format(git=real, log=log, **values))
+    (programs / "git").chmod(0o755)
+    rig.env["PATH"] = f"{programs}{os.pathsep}{rig.env['PATH']}"
+    rig.git = Git(str(rig.folder), rig.env)
+    return log
+
+
+def test_a_helper_may_bring_another_scheme(rig: Rig, faulty: FaultyServer) -> None:
+    faulty.authorization = "Bearer token"
+    log = newer_git(rig, first="Bearer", token="token", more="0")
+    faulty.add(DATA)
+    assert rig.download(item(DATA)) == []
+    calls = [line.split(" ", 1)[0] for line in log.read_text().splitlines()]
+    assert calls == ["fill", "approve"]
+    assert 'wwwauth[]=Basic realm="faulty"' in log.read_text()
+
+
+def test_a_scheme_of_several_stages(rig: Rig, faulty: FaultyServer) -> None:
+    faulty.authorization = "Staged last"
+    log = newer_git(rig, first="Staged", token="begin", more="1")
+    faulty.add(DATA)
+    assert rig.download(item(DATA)) == []
+    calls = [line.split(" ", 1)[0] for line in log.read_text().splitlines()]
+    assert calls == ["fill", "fill", "approve"]
+    assert [seen.headers.get("Authorization") for seen in faulty.seen("POST")] == [None, "Staged begin", "Staged last"]
+
+
+def test_a_guessed_url_is_explained(rig: Rig) -> None:
+    rig.settings = [("remote.origin.url", "ssh://git@127.0.0.1:2222/me/repo.git")]
+    (failure,) = rig.download(item(DATA))
+    assert "https://127.0.0.1/me/repo.git/info/lfs" in str(failure.error)
+    assert "guessed from the SSH remote" in failure.error.hint
