@@ -144,13 +144,13 @@ def test_no_path_leaves_the_work_tree_or_enters_the_git_folder(clone: Clone, tmp
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_an_extension_is_refused(clone: Clone) -> None:
+def test_an_extension_that_is_not_configured_is_told(clone: Clone) -> None:
     pointer = Pointer(oid_of(CONTENT), len(CONTENT), (Extension("secret", 0, oid_of(b"x")),))
     (clone.folder / "a.bin").write_bytes(pointer.encode())
     with WorktreeWriter(clone.workspace()) as writer:
         writer.write("a.bin", pointer)
         (result,) = writer.finish()
-    assert str(result.error) == "extension 'secret' is not supported"
+    assert str(result.error) == "extension 'secret' is not configured"
     assert (clone.folder / "a.bin").read_bytes() == pointer.encode()
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from hundredweight.base.errors import CwtError
 from hundredweight.base.quoting import quote
 from hundredweight.base.trace import trace
-from hundredweight.client.extensions import refuse_extensions
 from hundredweight.client.finished_files import settle
 from hundredweight.client.worktree import ObjectAbsent, WorktreeWriter, copy_object
 from hundredweight.git import index, refs
@@ -110,7 +109,6 @@ def checkout_side(workspace: Workspace, path: str, side: str, target: str) -> No
         raise ConflictError(
             f"Could not find decoder pointer for object {quote(blob)}: Pointer file error: invalid header"
         )
-    refuse_extensions(pointer)
     if not workspace.store.has(pointer.oid, pointer.size):
         raise ObjectAbsent(path)
     copy_object(workspace, pointer, target, target, 0o666, None)

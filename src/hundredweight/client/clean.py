@@ -11,7 +11,7 @@ import os
 
 from hundredweight.base.ids import Oid
 from hundredweight.base.trace import trace
-from hundredweight.client.extensions import refuse_configured
+from hundredweight.client.extensions import are_configured
 from hundredweight.protocol.filter import Inbound
 from hundredweight.protocol.pointer import CUTOFF, Pointer, try_parse
 
@@ -34,12 +34,12 @@ class Cleaner:
         self._workspace = workspace
         self._store = workspace.store
         self._frame = Inbound()
+        self._extended = are_configured(workspace.git_config)
         self._wants_progress = bool(workspace.variables.get("GIT_LFS_PROGRESS"))
 
     def clean(self, source: Source, path: str) -> tuple[bytes, Pointer | None]:
         """What git should store for the content, and the pointer unless it was one already. `path`, below the work
         tree, may be unknown (empty). Raises `WriteError` and others; then `source` is not read to its end."""
-        refuse_configured(self._workspace.git_config)
         advance = self._progress(path) if self._wants_progress else None
         frame = self._frame
         length, ended = source.read_block(frame)
@@ -47,7 +47,10 @@ class Cleaner:
             advance(length)
         if ended and length < CUTOFF and try_parse(bytes(frame.payload[:length])) is not None:
             return bytes(frame.payload[:length]), None
-        pointer = self._store_block(length) if ended else self._store_stream(source, length, advance)
+        if self._extended:
+            pointer = self._store_extended(source, length, ended, path)
+        else:
+            pointer = self._store_block(length) if ended else self._store_stream(source, length, advance)
         return pointer.encode(), pointer
 
     def _progress(self, path: str) -> Callable[[int], None] | None:
@@ -83,13 +86,30 @@ class Cleaner:
                 if advance is not None:
                     advance(length)
             self._frame = frame
-            oid = hasher.finish()
-            self._publish(target, oid)
-            return Pointer(oid, target.size)
+            pointer = Pointer(hasher.finish(), target.size)
+            self._publish(target, pointer)
+            return pointer
 
-    def _publish(self, target: AtomicFile, oid: Oid) -> None:
-        if not self._known(oid, target.size):
-            target.commit(self._store.path(oid))
+    def _store_extended(self, source: Source, length: int, ended: bool, path: str) -> Pointer:
+        """By way of the extensions' programs, which cannot start before the pointer check."""
+        from hundredweight.client.extension_pipe import clean_through  # noqa: PLC0415 - subprocess, for extensions only
+
+        frame, digest = self._frame, hashlib.sha256()
+        with self._store.writer() as spool:
+            while True:
+                digest.update(frame.payload[:length])
+                spool.write(frame.payload[:length])
+                if ended:
+                    break
+                length, ended = source.read_block(frame)
+            content, pointer = clean_through(self._workspace, spool, Oid(digest.hexdigest()), path)
+            with content:
+                self._publish(content, pointer)
+        return pointer
+
+    def _publish(self, target: AtomicFile, pointer: Pointer) -> None:
+        if not self._known(pointer.oid, pointer.size):
+            target.commit(self._store.path(pointer.oid))
 
     def _known(self, oid: Oid, size: int) -> bool:
         """Whether the object is stored already. One of another size is damaged and gets replaced."""

@@ -1,7 +1,4 @@
-"""Pointer extensions (`lfs.extension.*`): content that passed through another program on its way into the store.
-
-Their filters are not run yet. Data that needs one is refused: wrong bytes in a work tree are worse than none.
-"""
+"""Whether pointer extensions (`lfs.extension.*`) come into it at all; `client/extension_pipe.py` runs them."""
 
 from __future__ import annotations
 
@@ -10,27 +7,25 @@ from hundredweight.base.errors import CwtError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hundredweight.git.config import Config
-    from hundredweight.protocol.pointer import Pointer
 
 
 class ExtensionUnavailable(CwtError):
-    """A file's content has to pass through an extension that cannot be run here. `name` tells which."""
+    """A file's content has to pass through an extension that is not configured here. `name` tells which."""
 
-    hint = "use another Git LFS client for this file, or set GIT_LFS_SKIP_SMUDGE=1 to keep its pointer"
+    hint = "configure 'lfs.extension.NAME.clean', '.smudge' and '.priority', or set GIT_LFS_SKIP_SMUDGE=1 to keep the pointer"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"extension '{name}' is not supported")
+        super().__init__(f"extension '{name}' is not configured")
         self.name = name
 
 
-def refuse_extensions(pointer: Pointer) -> None:
-    """Raises `ExtensionUnavailable` when smudging `pointer` needs an extension."""
-    for extension in pointer.extensions:
-        raise ExtensionUnavailable(extension.name)
+def are_configured(config: Config) -> bool:
+    """Whether cleaning has to pass through any extension."""
+    return any(name.startswith("extension.") for name in config.subsections("lfs", "clean"))
 
 
 def refuse_configured(config: Config) -> None:
-    """Raises `ExtensionUnavailable` when cleaning has to pass through an extension."""
+    """Raises `ExtensionUnavailable` when any is configured, for actions that store content without running them."""
     for name in config.subsections("lfs", "clean"):
         if name.startswith("extension."):
             raise ExtensionUnavailable(name.removeprefix("extension."))

@@ -10,7 +10,7 @@ import os
 
 from hundredweight.base.trace import trace
 from hundredweight.client.clean import Cleaner
-from hundredweight.client.smudge import ObjectTruncated, Smudger, fetch_now
+from hundredweight.client.smudge import Smudger, fetch_now, send_object
 from hundredweight.protocol.filter import (
     DELAYED,
     END,
@@ -92,20 +92,13 @@ class FilterProcess:
                 return
             content = fetch_now(self._downloader(request), self._smudger, request.path, pointer, self._say)
         if content is None and pointer is not None:
-            self._send_object(pointer)
+            send_object(self._workspace, pointer, request.path, self._send_file)
         else:
             self._stream.send(SUCCESS + encode_content(content or b"") + END)
         self._delayed.pop(request.path, None)
 
-    def _send_object(self, pointer: Pointer) -> None:
-        path = self._workspace.store.path(pointer.oid)
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            sent = self._stream.send_file(descriptor, SUCCESS, END)
-        finally:
-            os.close(descriptor)
-        if sent != pointer.size:
-            raise ObjectTruncated(path, pointer.size, sent)
+    def _send_file(self, descriptor: int) -> int:
+        return self._stream.send_file(descriptor, SUCCESS, END)
 
     def _pass_through(self, length: int) -> None:
         """Large content that is no pointer. git reads no answer before it has sent everything, hence the file."""

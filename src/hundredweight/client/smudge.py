@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 
 from hundredweight.base.errors import CwtError, DamageError
-from hundredweight.client.extensions import refuse_extensions
 from hundredweight.client.filter_stream import PIPE, send_whole, widen, write_all
 from hundredweight.git.config import parse_bool
 from hundredweight.git.patterns import PathFilter, split_list
@@ -48,7 +47,7 @@ class Smudger:
         self._filter: PathFilter | None = None
 
     def resolve(self, data: bytes, path: str) -> Resolution:
-        """`data` is the whole blob, or more than `CUTOFF` bytes of its beginning. Raises `ExtensionUnavailable`."""
+        """`data` is the whole blob, or more than `CUTOFF` bytes of its beginning."""
         pointer = try_parse(data) if len(data) < CUTOFF else None
         if pointer is None:
             return Resolution(data, None, malformed=True)
@@ -56,7 +55,6 @@ class Smudger:
             return Resolution(b"", pointer)
         if self.skip or not self._allows(path):
             return Resolution(pointer.encode(), pointer)
-        refuse_extensions(pointer)
         return Resolution(None, pointer, missing=not self._workspace.store.has(pointer.oid, pointer.size))
 
     @property
@@ -95,7 +93,7 @@ def smudge_stream(
         while more := os.read(source, PIPE):
             write_all(sink, more)
     elif content is None and pointer is not None:
-        _write_object(workspace, pointer, sink)
+        _write_object(workspace, pointer, path, sink)
     return resolution.malformed
 
 
@@ -106,16 +104,28 @@ def _read_upto(source: int, limit: int) -> bytes:
     return data
 
 
-def _write_object(workspace: Workspace, pointer: Pointer, sink: int) -> None:
+def _write_object(workspace: Workspace, pointer: Pointer, path: str, sink: int) -> None:
     widen(sink)
-    path = workspace.store.path(pointer.oid)
-    descriptor = os.open(path, os.O_RDONLY)
+    send_object(workspace, pointer, path, lambda descriptor: send_whole(descriptor, sink))
+
+
+def send_object(workspace: Workspace, pointer: Pointer, path: str, send: Callable[[int], int]) -> None:
+    """Hand the content that `pointer` stands for to `send`, as an open file; it gives the bytes it sent. Raises
+    `ObjectTruncated`, and what extensions raise."""
+    if pointer.extensions:
+        from hundredweight.client.extension_pipe import smudge_through  # noqa: PLC0415 - subprocess, for extensions only
+
+        with smudge_through(workspace, pointer, path) as content:
+            send(content.descriptor)
+        return
+    stored = workspace.store.path(pointer.oid)
+    descriptor = os.open(stored, os.O_RDONLY)
     try:
-        sent = send_whole(descriptor, sink)
+        sent = send(descriptor)
     finally:
         os.close(descriptor)
     if sent != pointer.size:
-        raise ObjectTruncated(path, pointer.size, sent)
+        raise ObjectTruncated(stored, pointer.size, sent)
 
 
 class ObjectTruncated(DamageError):

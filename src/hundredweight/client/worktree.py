@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from hundredweight.base.errors import CwtError
 from hundredweight.base.files import AtomicFile, WriteError, clone_file, copy_content
 from hundredweight.base.quoting import quote
-from hundredweight.client.extensions import refuse_extensions
+from hundredweight.client.extension_pipe import smudge_through
 from hundredweight.git.attributes import check
 from hundredweight.git.index import Stamp, blob_name, entries, refresh, stamp
 from hundredweight.protocol.pointer import CUTOFF, try_parse
@@ -164,7 +164,6 @@ class WorktreeWriter:
     def _materialise(
         self, full: str, path: str, pointer: Pointer, mode: int, keep: int | None
     ) -> os.stat_result | None:
-        refuse_extensions(pointer)
         if self._workspace.store.has(pointer.oid, pointer.size):
             return copy_object(self._workspace, pointer, full, path, mode, keep)
         if keep is None:
@@ -214,8 +213,11 @@ def copy_object(
     Gives what the file system says of the file, or None when somebody changed it in the same moment."""
     try:
         with AtomicFile(full, temp_folder=_temp_folder(workspace, os.path.dirname(full)), mode=mode) as target:
-            if pointer.size:
-                _copy(workspace.store.path(pointer.oid), target.descriptor, pointer.size)
+            if pointer.extensions:
+                with smudge_through(workspace, pointer, name) as content:
+                    _copy(content.descriptor, target.descriptor, os.fstat(content.descriptor).st_size)
+            elif pointer.size:
+                _copy_stored(workspace.store.path(pointer.oid), target.descriptor, pointer.size)
             if keep is None and workspace.user_umask is not None:
                 keep = mode & ~workspace.user_umask
             if keep is not None:
@@ -280,16 +282,20 @@ def _failed(name: str, error: WriteError) -> CheckoutFailed:
     )
 
 
-def _copy(source: str, target: int, size: int) -> None:
-    descriptor = os.open(source, os.O_RDONLY)
+def _copy_stored(stored: str, target: int, size: int) -> None:
+    descriptor = os.open(stored, os.O_RDONLY)
     try:
-        if clone_file(descriptor, target):
-            return
-        copied = copy_content(descriptor, target, size)
+        _copy(descriptor, target, size)
     finally:
         os.close(descriptor)
+
+
+def _copy(source: int, target: int, size: int) -> None:
+    if clone_file(source, target):
+        return
+    copied = copy_content(source, target, size)
     if copied != size:
-        raise CheckoutFailed(f"object '{os.path.basename(source)}' ended after {copied} of {size} bytes")
+        raise CheckoutFailed(f"an object ended after {copied} of {size} bytes", hint="run 'git lfs fsck'")
 
 
 def _temp_folder(workspace: Workspace, folder: str) -> str:
