@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hundredweight.client.extensions import ExtensionUnavailable
 from hundredweight.client.migrate.blobs import SMALL
 from hundredweight.client.migrate.convert import Move, convert
 from hundredweight.client.migrate.newobjects import NewObjects
@@ -310,7 +309,7 @@ def test_a_repository_without_commits_is_told(history: History) -> None:
 def test_configured_extensions_are_refused(history: History) -> None:
     history.commit({"w.bin": WEIGHTS})
     history.git.output("config", "lfs.extension.x.clean", "cat")
-    with pytest.raises(ExtensionUnavailable):
+    with pytest.raises(MigrateError, match="extension 'x', which migrate does not run"):
         run(history)
 
 

@@ -13,12 +13,11 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hundredweight.base.files import write_file
-from hundredweight.client.extensions import refuse_configured
 from hundredweight.client.migrate.blobs import BlobConverter
 from hundredweight.client.migrate.newobjects import NewObjects
 from hundredweight.client.migrate.plan import GITS_OWN_FILES
 from hundredweight.client.migrate.scope import Scope, ScopeReader
-from hundredweight.client.migrate.selection import MigrateError, Ref, all_refs, select_commits
+from hundredweight.client.migrate.selection import MigrateError, Ref, all_refs, refuse_extensions, select_commits
 from hundredweight.client.migrate.trees import (
     MAX_DEPTH,
     Commit,
@@ -63,8 +62,8 @@ def convert(
     workspace: Workspace, selection: Selection, choice: Choice, listener: Listener, *, object_map: str = ""
 ) -> list[Move]:
     """Rewrite and move the refs; the work tree is left as it is. `object_map` is the path of a file to be made with a
-    line `OLD,NEW` for each changed commit. Raises `MigrateError`, `ExtensionUnavailable`, `GitError`."""
-    refuse_configured(workspace.config)
+    line `OLD,NEW` for each changed commit. Raises `MigrateError`, `MissingObject`, `GitError`."""
+    refuse_extensions(workspace.config)
     if object_map and os.path.lexists(object_map):
         raise MigrateError(f"could not create object map file: '{object_map}' exists")
     git = workspace.git.with_env(GIT_NO_REPLACE_OBJECTS="1")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hundredweight.client.migrate.plan import Listener
+    from hundredweight.git.config import Config
     from hundredweight.git.run import Git
 
 _SPECIAL = ("refs/notes/", "refs/bisect/", "refs/replace/", "refs/stash")
@@ -25,6 +26,17 @@ class MigrateError(CwtError):
     """The migration was refused or could not be done; no ref was moved. The message is git-lfs's own text."""
 
     exit_code = EXIT_USAGE
+
+
+def refuse_extensions(config: Config) -> None:
+    """Raises `MigrateError` where content has to pass through a pointer extension on its way into LFS."""
+    for section in config.subsections("lfs", "clean"):
+        if section.startswith("extension."):
+            name = section.removeprefix("extension.")
+            raise MigrateError(
+                f"content would have to pass through the extension '{name}', which migrate does not run",
+                hint=f"run 'git config --unset lfs.{section}.clean' if history does not need it",
+            )
 
 
 @dataclass(frozen=True)

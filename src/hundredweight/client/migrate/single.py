@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hundredweight.client.extensions import refuse_configured
 from hundredweight.client.migrate.convert import Rewriter, literal_pattern
 from hundredweight.client.migrate.newobjects import NewObjects
 from hundredweight.client.migrate.plan import Choice
 from hundredweight.client.migrate.scope import ScopeReader
-from hundredweight.client.migrate.selection import MigrateError
+from hundredweight.client.migrate.selection import MigrateError, refuse_extensions
 from hundredweight.client.migrate.trees import parse_commit, parse_tree
 from hundredweight.git.attributes import FILE_NAME, Macros, lfs_patterns, parse
 from hundredweight.git.objects import ObjectReader
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 def convert_once(workspace: Workspace, paths: Sequence[str], listener: Listener, *, message: str | None = None) -> str:
     """Commit `paths` (relative to the top of the tree) as pointers, on top of HEAD; gives the new commit. The work tree
     is left as it is. The committed `.gitattributes` must give each path to LFS, else `MigrateError`."""
-    refuse_configured(workspace.config)
+    refuse_extensions(workspace.config)
     if not paths:
         raise MigrateError("Expected one or more files with --no-rewrite")
     git = workspace.git
