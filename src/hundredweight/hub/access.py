@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlalchemy import or_, true
+
 from hundredweight.base.ids import RepoName
+from hundredweight.hub.database.schema import repositories
 from hundredweight.hub.errors import AuthenticationRequired, Forbidden
 from hundredweight.hub.repos.service import RepositoryMissing
 from hundredweight.hub.tokens.service import Scope
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
     from hundredweight.hub.repos.service import Repositories, Repository
     from hundredweight.hub.tokens.service import Principal
 
@@ -43,6 +48,17 @@ class Access:
     def may_read(self, principal: Principal, name: RepoName, *, public: bool) -> bool:
         """Whether `principal` may read the repository of that name, were it there; `public` is the repository's own flag."""
         return self._anonymous_read or public or principal.may(Scope.READ, name)
+
+    def readable(self, principal: Principal) -> ColumnElement[bool]:
+        """`may_read` as a condition on the table of repositories: an object may be in thousands of them."""
+        if self._anonymous_read or principal.may(Scope.READ):
+            return true()
+        key = repositories.c.key
+        bound = principal.bound.casefold()
+        if principal.anonymous:
+            return repositories.c.public.is_(True)
+        own = key == bound if "/" in bound else key.startswith(bound + "/", autoescape=True)
+        return or_(repositories.c.public.is_(True), own)
 
     def require_admin(self, principal: Principal, name: RepoName | None = None) -> None:
         """Raises `AuthenticationRequired` or `Forbidden` unless `principal` administers `name` (None: the whole hub)."""

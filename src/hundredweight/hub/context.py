@@ -54,7 +54,7 @@ async def repository_of(request: Request, scope: Scope, *, create: bool = False)
 async def json_body(request: Request, limit: int = MAX_JSON) -> bytes:
     """The body, bounded. Raises `TooLarge`."""
     length = request.headers.get("content-length", "0")
-    if not length.isdigit():
+    if not (length.isascii() and length.isdigit()):
         raise Unprocessable("invalid content length")
     if int(length) > limit:
         raise TooLarge(f"the request's body is longer than {limit} bytes")

@@ -155,17 +155,15 @@ class Objects:
             return Stats(count, number, int(logical.scalar_one()), int(size))
 
     def _readable(self, connection: Connection, oids: Sequence[Oid], principal: Principal) -> dict[Oid, int]:
+        held = (
+            select(possession.c.oid)
+            .join(repositories, repositories.c.id == possession.c.repository_id)
+            .where(possession.c.oid == objects.c.oid, self._access.readable(principal))
+        )
         found: dict[Oid, int] = {}
         for part in _slices(oids):
-            query = (
-                select(objects.c.oid, objects.c.size, repositories.c.name, repositories.c.public)
-                .join(possession, possession.c.oid == objects.c.oid)
-                .join(repositories, repositories.c.id == possession.c.repository_id)
-                .where(objects.c.oid.in_(part))
-            )
-            for row in connection.execute(query):
-                if row.oid not in found and self._access.may_read(principal, RepoName(row.name), public=row.public):
-                    found[Oid(row.oid)] = row.size
+            query = select(objects.c.oid, objects.c.size).where(objects.c.oid.in_(part), held.exists())
+            found.update((Oid(row.oid), row.size) for row in connection.execute(query))
         return found
 
 
