@@ -44,3 +44,22 @@ def test_the_server_s_own_hint_goes_first(rig: Rig, faulty: FaultyServer) -> Non
     faulty.batch.append(Status(507, raw=body))
     (failure,) = rig.download(item(DATA))
     assert failure.error.hint == "free some space where the hub stores its data"
+
+
+def test_a_missing_object_has_a_hint(rig: Rig, faulty: FaultyServer) -> None:
+    (failure,) = rig.download(item(DATA))
+    assert "pushed" in failure.error.hint
+
+
+def test_a_422_is_blamed_on_the_content_type_only_where_the_server_gives_no_reason(
+    rig: Rig, faulty: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("hundredweight.transfer.queue.notice", told.append)
+    rig.put(DATA)
+    faulty.put.append(Status(422, raw=json.dumps({"message": "wrong bytes", "hint": "run 'git lfs fsck'"}).encode()))
+    (failure,) = rig.upload(item(DATA))
+    assert (failure.error.hint, told) == ("run 'git lfs fsck'", [])
+    faulty.put.append(Status(422, "no"))
+    rig.upload(item(DATA))
+    assert "contenttype" in told[0]

@@ -79,7 +79,7 @@ _NOT_FATAL = (501, 507, 509)
 
 class HttpError(RemoteError):
     """The server refused: `status`, `url`, its own words (`body`) if it gave some, `reason` (those, else what the status means),
-    and `retry_after`, the moment (seconds since 1970) before which it wants no second try."""
+    and `retry_after`, the moment (seconds since 1970) before which it wants no second try. `advised`: the hint is its own."""
 
     def __init__(
         self, status: int, url: str, body: ErrorBody | None, retry_after: float | None, challenges: list[str]
@@ -89,9 +89,12 @@ class HttpError(RemoteError):
             message = f"Authentication required: {message}"
         elif status > 499 and status not in _NOT_FATAL:
             message = f"Fatal error: {message}"
-        hint = (body.hint if body else "") or describe_remedy(status)
-        super().__init__(message, hint=hint, temporary=status in (408, 429, 500, 502, 503, 504))
+        own_hint = body.hint if body else ""
+        super().__init__(
+            message, hint=own_hint or describe_remedy(status), temporary=status in (408, 429, 500, 502, 503, 504)
+        )
         self.status = status
+        self.advised = bool(own_hint)
         self.url = url
         self.body = body
         self.retry_after = retry_after

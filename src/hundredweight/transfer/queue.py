@@ -16,7 +16,7 @@ from hundredweight.base.errors import CwtError, RemoteError
 from hundredweight.base.trace import notice, trace
 from hundredweight.protocol.batch import UPLOAD, Wanted
 from hundredweight.transfer.basic import ActionExpired, BasicAdapter, Job, ObjectMissing
-from hundredweight.transfer.http import HttpError
+from hundredweight.transfer.http import HttpError, describe_remedy
 from hundredweight.transfer.local import LocalAdapter
 from hundredweight.transfer.retry import RetryPolicy, retry_after
 from hundredweight.transfer.server import BatchFailed
@@ -417,7 +417,7 @@ class TransferQueue:
             return self._jobs.popleft()
 
     def _transfer_failed(self, entry: _Entry, error: CwtError) -> None:
-        if isinstance(error, HttpError) and error.status == 422 and self._direction == UPLOAD:
+        if isinstance(error, HttpError) and error.status == 422 and not error.advised and self._direction == UPLOAD:
             self._help_with_content_type = True
         moment = self._options.retries.next_try(error, entry.failures + 1, self._server.clock.now())
         if moment is not None:
@@ -482,7 +482,7 @@ class ObjectRefused(RemoteError):
     """The server answered for one object of a batch that it cannot be moved: `code` 404 (unknown), 410 (removed), 422, ..."""
 
     def __init__(self, oid: str, code: int, reason: str) -> None:
-        super().__init__(f"[{oid}] {reason}: [{code}] {reason}")
+        super().__init__(f"[{oid}] {reason}: [{code}] {reason}", hint=describe_remedy(code))
         self.oid = oid
         self.code = code
         self.reason = reason
