@@ -14,9 +14,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import insert, select, text
 
 from hundredweight.hub.database import engine
-from hundredweight.hub.database.engine import Database, DatabaseError
+from hundredweight.hub.database.engine import Database, DatabaseError, DatabaseFull
 from hundredweight.hub.database.schema import VERSION, metadata, objects, possession
 from hundredweight.hub.database.upgrade import DatabaseTooNew, newest_version
+from hundredweight.hub.errors import status_of
 
 ROW = {"oid": "1" * 64, "size": 1 << 40, "created_at": 1.5}
 
@@ -87,6 +88,21 @@ def test_what_the_driver_says_is_mapped(database: Database) -> None:
     dangling = {"repository_id": 99, "oid": "2" * 64, "created_at": 0.0, "created_by": "ada"}
     with pytest.raises(DatabaseError, match="FOREIGN KEY"), database.write() as connection:
         connection.execute(insert(possession).values(dangling))
+
+
+def test_a_full_database_is_told_apart(database: Database) -> None:
+    def grow() -> None:
+        with database.write() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            for number in range(1000):
+                connection.execute(insert(objects).values(ROW | {"oid": f"{number:064}"}))
+
+    with pytest.raises(DatabaseFull) as caught:
+        grow()
+    assert status_of(caught.value) == 507
+    with database.read() as connection:
+        assert connection.execute(select(objects)).all() == []
 
 
 def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:

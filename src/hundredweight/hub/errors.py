@@ -15,7 +15,7 @@ from starlette.responses import Response
 from hundredweight.backend.interface import BackendError, BackendFull, KeyMissing
 from hundredweight.base.errors import CwtError, UsageError
 from hundredweight.base.ids import InvalidId
-from hundredweight.hub.database.engine import DatabaseError
+from hundredweight.hub.database.engine import DatabaseError, DatabaseFull
 from hundredweight.protocol.message import MEDIA_TYPE, BadMessage
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def status_of(error: BaseException) -> int:
 
 _STATUS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (
     (KeyMissing, 410),
-    (BackendFull, 507),
+    ((BackendFull, DatabaseFull), 507),
     ((BackendError, DatabaseError), 503),
     (BadMessage, 422),
     (InvalidId, 404),

@@ -6,6 +6,7 @@ queue on a lock (its own busy wait polls and starves), those of other processes 
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -30,7 +31,13 @@ POOL_SIZE = 16
 class DatabaseError(LocalError):
     """The database could not be opened, read or written."""
 
-    hint = "see that the data folder is writable and the disk not full; 'cwt hub serve' names the file in its log"
+    hint = "see that the data folder is writable and whole"
+
+
+class DatabaseFull(DatabaseError):
+    """There is no room for the database to grow. What was committed before stays."""
+
+    hint = "free some space where the hub stores its data"
 
 
 class Database:
@@ -117,4 +124,5 @@ def _mapped() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
-        raise DatabaseError(f"the database failed: {cause}") from error
+        kind = DatabaseFull if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL else DatabaseError
+        raise kind(f"the database failed: {cause}") from error
