@@ -39,11 +39,12 @@ def flag(config: Config, section: str, url: str, variable: str, default: bool) -
 
 
 def _best(config: Config, section: str, url: str, variable: str) -> str:
-    wanted = _split(url)
+    candidates = config.subsections(section, variable)
+    wanted = _split(url) if candidates else None
     if wanted is None:
         return ""
     best, best_score = "", (0, 0, 0)
-    for candidate in config.subsections(section, variable):
+    for candidate in candidates:
         pattern = _split(candidate)
         score = _score(wanted, pattern) if pattern is not None else None
         if score is not None and score > best_score:

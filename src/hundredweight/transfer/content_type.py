@@ -67,6 +67,8 @@ def sniff(head: bytes) -> str:
 
 
 def _is_html(text: bytes) -> bool:
+    if not text.startswith(b"<"):
+        return False
     upper = text[:20].upper()
     if upper.startswith(b"<!--"):
         return True
