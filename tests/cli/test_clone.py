@@ -178,3 +178,19 @@ def test_attributes_alone_need_no_server(bob: Person) -> None:
     bob.commit(repo, {".gitattributes": ATTRIBUTES})
     bob.run("cwt", "clone", "-q", str(repo), "c")
     assert (bob.home / "c" / ".gitattributes").read_bytes() == ATTRIBUTES
+
+
+def test_a_file_that_cannot_be_written_fails_the_clone_and_the_same_command_completes_it(
+    seed: Seed, bob: Person
+) -> None:
+    bob.run("cwt", "clone", "-q", seed.url, "one")
+    script = 'ulimit -f 1000; exec cwt clone -q -c lfs.storage="$1" "$2" two'
+    objects = str(bob.home / "one" / ".git" / "lfs")
+    done = bob.run("sh", "-c", script, "sh", objects, seed.url, check=False)
+    assert done.returncode == 1
+    assert 'could not check out "big.bin"' in done.stderr
+    assert "error: some files could not be written\nhint: " in done.stderr
+    assert (bob.home / "two" / "w.bin").read_bytes() == FILES["w.bin"]
+    assert (bob.home / "two" / "big.bin").read_bytes().startswith(b"version")
+    bob.run("cwt", "clone", "-q", "-c", f"lfs.storage={objects}", seed.url, "two")
+    check(bob, bob.home / "two")

@@ -23,12 +23,33 @@ COPY_CHUNK = 1 << 22
 _counter = 0
 
 
+_IN_THE_WAY = "something else stands in the way; move it elsewhere and run the command again"
+_NO_RIGHT = "give your user the right to read and write there, then run the command again"
+_NO_SPACE = "free some disk space and run the command again"
+_REMEDIES = {
+    errno.ENOSPC: _NO_SPACE,
+    errno.EDQUOT: _NO_SPACE,
+    errno.EACCES: _NO_RIGHT,
+    errno.EPERM: _NO_RIGHT,
+    errno.EROFS: _NO_RIGHT,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EISDIR: _IN_THE_WAY,
+    errno.ELOOP: _IN_THE_WAY,
+    errno.EIO: "the disk reports faults; save what you need from it",
+    errno.EMFILE: "raise the limit of open files ('ulimit -n') and run the command again",
+}
+
+
+def remedy(number: int | None) -> str:
+    """What mends a system error of that `errno`, as a hint; empty where its number alone does not tell."""
+    return _REMEDIES.get(number or 0, "")
+
+
 class WriteError(LocalError):
     """A file could not be written. `path` is its final name; the temporary file is gone."""
 
     def __init__(self, path: str, cause: OSError) -> None:
-        hint = "free some disk space and run the command again" if cause.errno == errno.ENOSPC else ""
-        super().__init__(f"cannot write '{path}': {cause.strerror or cause}", hint=hint)
+        super().__init__(f"cannot write '{path}': {cause.strerror or cause}", hint=remedy(cause.errno))
         self.path = path
         self.errno = cause.errno
 

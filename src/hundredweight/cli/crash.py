@@ -1,4 +1,6 @@
-"""What happens when nobody expected it: the facts go to a log of the clone, the user gets two lines. Loaded only then."""
+"""What happens when nobody expected it: the facts go to a log of the clone, the user gets two lines. A file that the system
+refuses to read or write is no mystery, and is told as an error like any other. Loaded only then.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ import sys
 import traceback
 from datetime import UTC, datetime
 
-from hundredweight.base.errors import EXIT_USAGE, CwtError
+from hundredweight.base.errors import EXIT_FAILURE, EXIT_USAGE, CwtError
+from hundredweight.base.files import remedy
 from hundredweight.cli.lfs.env import report, surroundings
 from hundredweight.client.logs import write_log
 from hundredweight.client.workspace import open_workspace
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
 
 def handle(error: Exception, environment: Environment) -> int:
     """Log `error` and say where; outside of a clone, show it. Gives the exit code."""
+    if isinstance(error, OSError) and remedy(error.errno):
+        where = f"cannot use '{os.fsdecode(error.filename)}': " if error.filename else ""
+        sys.stderr.write(f"error: {where}{error.strerror}\nhint: {remedy(error.errno)}\n")
+        return EXIT_FAILURE
     shown = "".join(traceback.format_exception(error))
     try:
         workspace = open_workspace(Git(), environment.variables)

@@ -14,6 +14,7 @@ from hundredweight.client.clone import (
     set_up,
     submodule_folders,
 )
+from hundredweight.client.worktree import CheckoutFailed
 from hundredweight.git.run import Git
 
 if TYPE_CHECKING:
@@ -56,19 +57,24 @@ def run(args: list[str], environment: Environment) -> int:
     run_git_clone(git, request, resumable=True)
     workspace = set_up(git, request.folder, environment.variables)
     keep_filters(workspace, request)
-    pull_clone(git, workspace, request, environment)
+    if not pull_clone(git, workspace, request, environment):
+        raise CheckoutFailed(
+            "some files could not be written", hint=f"mend that, then run 'git lfs checkout' in '{request.folder}'"
+        )
     complete(workspace)
     return 0
 
 
-def pull_clone(git: Git, workspace: Workspace, request: CloneRequest, environment: Environment) -> None:
-    """The weights of what is checked out, in submodules too. Raises `CommandRefused` when some could not be had."""
+def pull_clone(git: Git, workspace: Workspace, request: CloneRequest, environment: Environment) -> bool:
+    """The weights of what is checked out, in submodules too; whether all files could be written. Raises `CommandRefused` when
+    some could not be had."""
     if not workspace.git.ok("rev-parse", "--verify", "--quiet", "HEAD"):
-        return
-    pull_into(
+        return True
+    written = pull_into(
         workspace, environment, "", request.include, request.exclude, write=request.has_files, quiet=request.quiet
     )
     if request.submodules and request.has_files:
         for folder in submodule_folders(workspace):
             inner = set_up(git, folder, environment.variables)
-            pull_into(inner, environment, "", None, None, quiet=request.quiet)
+            written &= pull_into(inner, environment, "", None, None, quiet=request.quiet)
+    return written

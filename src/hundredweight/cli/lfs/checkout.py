@@ -59,6 +59,9 @@ def run(args: list[str], environment: Environment) -> int:
 
 def _checkout(workspace: Workspace, patterns: list[str], environment: Environment) -> int:
     meter = open_meter(environment, workspace.config)
+    hints: dict[str, None] = {}
     for error in checkout(workspace, candidates(workspace, patterns), meter):
         sys.stderr.write(f"{error}\n")
+        hints[error.hint] = None
+    sys.stderr.writelines(f"hint: {hint}\n" for hint in hints if hint)
     return 0

@@ -11,6 +11,7 @@ from hundredweight.cli.lfs.transfers import CommandRefused, checked_remote, refu
 from hundredweight.cli.progress import open_meter
 from hundredweight.client.pull import plan_pull, pull, writes_files
 from hundredweight.client.settings import Settings
+from hundredweight.client.worktree import CheckoutFailed
 from hundredweight.git import refs
 from hundredweight.protocol.batch import DOWNLOAD
 from hundredweight.transfer.server import open_server
@@ -61,9 +62,9 @@ def pull_into(
     *,
     write: bool = True,
     quiet: bool = False,
-) -> None:
-    """The whole of a pull with its messages (`quiet`: without progress); without `write` the work tree stays as it is.
-    Raises `CommandRefused` when something did not arrive."""
+) -> bool:
+    """The whole of a pull with its messages (`quiet`: without progress); without `write` the work tree stays as it is. Gives
+    whether every file could be written. Raises `CommandRefused` when something did not arrive."""
     paths = Settings(workspace.config, workspace.variables).path_filter(include, exclude)
     plan = plan_pull(workspace, paths, checked_out=write)
     filtered = writes_files(workspace)
@@ -80,3 +81,4 @@ def pull_into(
         raise CommandRefused(f"Failed to fetch some objects from '{url}'")
     if not filtered and not workspace.repository.bare:
         print(_NO_FILTER)
+    return not any(isinstance(outcome.error, CheckoutFailed) for outcome in result.writes)
