@@ -238,7 +238,9 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Run; return the exit code."""
     args = parse_arguments()
+    # SIGINT too: a shell that starts the service in the background has it ignored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         serve(listen(args, load(args.weights)))
     except DigitsError as error:
