@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -13,6 +14,7 @@ from hundredweight.formats import gguf as ours
 from hundredweight.formats.tensors import BITS, BLOCKS, ArrayHead
 from tests.formats.reading import fault_of, tensors_of, weights_of
 
+Array = Any
 HEAD = b"GGUF" + struct.pack("<I", 3)
 
 
@@ -29,9 +31,9 @@ def file_of(*tensors: bytes, keys: tuple[bytes, ...] = (), data: bytes = bytes(2
     return head + bytes(-len(head) % 32) + data
 
 
-def written(path: Path, alignment: int = 32) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def written(path: Path, alignment: int = 32) -> dict[str, Array]:
     rng = np.random.default_rng(1)
-    arrays = {
+    arrays: dict[str, Any] = {
         "token_embd.weight": rng.standard_normal((6, 32)).astype(np.float32),
         "blk.0.attn_q.weight": rng.standard_normal((4, 8)).astype(np.float16),
         "counts": np.arange(5, dtype=np.int32),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from hypothesis.extra import numpy as hnp
 
 from tests.formats.reading import NUMPY_TYPES, as_plain, fault_of, tensors_of, weights_of
 
+Array = Any
 ARRAYS = hnp.arrays(
     st.sampled_from(sorted(NUMPY_TYPES)), hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
 )
 
 
-def saved(array: np.ndarray) -> bytes:  # type: ignore[type-arg]
+def saved(array: Array) -> bytes:
     out = io.BytesIO()
     np.save(out, array)
     return out.getvalue()
@@ -26,15 +28,15 @@ def saved(array: np.ndarray) -> bytes:  # type: ignore[type-arg]
 
 @settings(max_examples=60, deadline=None)
 @given(ARRAYS, st.sampled_from("CF"), st.booleans())
-def test_npy(array: np.ndarray, order: str, swap: bool) -> None:  # type: ignore[type-arg]
-    stored = np.asarray(array, order=order, dtype=array.dtype.newbyteorder(">" if swap else "<"))  # type: ignore[call-overload]
+def test_npy(array: Array, order: Literal["C", "F"], swap: bool) -> None:
+    stored = np.asarray(array, order=order, dtype=array.dtype.newbyteorder(">" if swap else "<"))
     assert tensors_of(saved(stored)) == as_plain({"arr_0": array}, NUMPY_TYPES)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(ARRAYS, min_size=1, max_size=3), st.booleans())
-def test_npz(arrays: list[np.ndarray], compressed: bool) -> None:  # type: ignore[type-arg]
-    named = {f"layer.{place}/weight": array for place, array in enumerate(arrays)}
+def test_npz(arrays: list[Array], compressed: bool) -> None:
+    named: dict[str, Any] = {f"layer.{place}/weight": array for place, array in enumerate(arrays)}
     out = io.BytesIO()
     (np.savez_compressed if compressed else np.savez)(out, **named)
     assert tensors_of(out.getvalue()) == as_plain(named, NUMPY_TYPES)
@@ -57,7 +59,7 @@ def test_a_large_compressed_member_is_streamed() -> None:
         (np.zeros(2, dtype=[("a", "f4")]), "which is no number"),
     ],
 )
-def test_arrays_that_are_no_numbers(array: np.ndarray, fault: str) -> None:  # type: ignore[type-arg]
+def test_arrays_that_are_no_numbers(array: Array, fault: str) -> None:
     assert fault in fault_of(saved(array))
 
 

@@ -1,0 +1,31 @@
+"""What commands on weight files share: finding the clone around a folder, and showing names that a file chose."""
+
+from __future__ import annotations
+
+from hundredweight.client.workspace import open_workspace
+from hundredweight.git.repository import NotARepository
+from hundredweight.git.run import Git
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hundredweight.cli.env import Environment
+    from hundredweight.client.workspace import Workspace
+
+
+def clone_around(environment: Environment) -> Callable[[str], Workspace | None]:
+    """A function that opens the clone around a folder, as `weight_files.open_model` wants it."""
+
+    def find(folder: str) -> Workspace | None:
+        try:
+            return open_workspace(Git() if folder == "." else Git().at(folder), environment.variables)
+        except NotARepository:
+            return None
+
+    return find
+
+
+def printable(text: str) -> str:
+    """`text` without control characters: names come from files, and a terminal obeys them."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,0 +1,311 @@
+"""Opening weights by what a user names: a file, `REV:PATH`, or the index of a sharded model; pointers are followed.
+
+A `Model` is one model, of one file or of several; its tensors' bytes are read on demand, nothing is held in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from hundredweight.base.errors import DamageError, LocalError, UsageError
+from hundredweight.base.files import AtomicFile
+from hundredweight.formats import content, recognise
+from hundredweight.formats.safetensors import MAX_INDEX, Index, parse_index
+from hundredweight.formats.source import FormatError
+from hundredweight.formats.tensors import WeightFile, shorten
+from hundredweight.git.objects import ObjectReader
+from hundredweight.protocol.pointer import CUTOFF, try_parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Self
+
+    from hundredweight.client.workspace import Workspace
+    from hundredweight.formats.tensors import Tensor
+    from hundredweight.protocol.pointer import Pointer
+
+URL_SCHEMES = ("http://", "https://", "ssh://", "hf://")
+
+
+class CannotOpen(LocalError):
+    """A file that was named cannot be opened. `name` is what was named."""
+
+    def __init__(self, name: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"cannot open '{name}': {reason}", hint=hint)
+        self.name = name
+
+
+class ObjectNotHere(CannotOpen):
+    """What was named is a Git LFS pointer, and its object is not in the local store."""
+
+    def __init__(self, name: str, pointer: Pointer, *, hint: str) -> None:
+        super().__init__(name, f"it is a pointer, and its object {pointer.oid[:12]} is not here", hint=hint)
+        self.oid = pointer.oid
+
+
+class BadWeights(DamageError):
+    """A weight file breaks its format. `fault` says what and where."""
+
+    def __init__(self, name: str, fault: FormatError) -> None:
+        super().__init__(f"'{name}': {fault}", hint=fault.hint)
+        self.name = name
+        self.fault = fault
+
+
+class FileSource:
+    """A source over an open file. `close` ends it; `read` is thread-safe."""
+
+    def __init__(self, descriptor: int, name: str, forget: Callable[[], None] | None = None) -> None:
+        self._descriptor = descriptor
+        self._forget = forget
+        self.name = name
+        self.size = os.fstat(descriptor).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        data = os.pread(self._descriptor, length, offset)
+        while len(data) < length:
+            more = os.pread(self._descriptor, length - len(data), offset + len(data))
+            if not more:
+                raise CannotOpen(self.name, "it became shorter while it was read")
+            data += more
+        return data
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            if self._forget is None:
+                os.close(self._descriptor)
+            else:
+                self._forget()
+            self._descriptor = -1
+
+
+class Place(Protocol):
+    """Where a model's files lie side by side. `open` raises `CannotOpen`; the caller closes what it gives."""
+
+    def open(self, name: str) -> FileSource: ...
+
+
+class Folder:
+    """A folder of the file system. `clone` gives the clone that a folder is in, None where it is in none."""
+
+    def __init__(self, path: str, clone: Callable[[str], Workspace | None]) -> None:
+        self._path = path
+        self._clone = clone
+
+    def open(self, name: str) -> FileSource:
+        path = os.path.join(self._path, name)
+        source = _open(path)
+        pointer = _pointer_in(source)
+        if pointer is None:
+            return source
+        source.close()
+        workspace = self._clone(self._path or ".")
+        if workspace is not None and workspace.store.has(pointer.oid, pointer.size):
+            return _open(workspace.store.path(pointer.oid), path)
+        raise ObjectNotHere(path, pointer, hint=f"run 'git lfs pull --include={os.path.basename(name)}' to download it")
+
+
+class Revision:
+    """A folder of a commit: `prefix` is `REV:folder/`. Pointers are followed into the clone's store."""
+
+    def __init__(self, workspace: Workspace, prefix: str) -> None:
+        self._workspace = workspace
+        self._prefix = prefix
+
+    def open(self, name: str) -> FileSource:
+        full = self._prefix + name
+        with ObjectReader(self._workspace.repository.git) as objects:
+            info = objects.info(full)
+            if info is None:
+                raise CannotOpen(
+                    full, "no such revision or path", hint="run 'git ls-tree -r --name-only REV' to see its files"
+                )
+            if info.kind != "blob":
+                raise CannotOpen(full, f"it is a {info.kind}", hint=_NAME_A_FILE)
+            pointer = try_parse(objects.read(info.name)) if 0 < info.size < CUTOFF else None
+            if pointer is None:
+                return self._unpack(objects, info.name, full)
+        if self._workspace.store.has(pointer.oid, pointer.size):
+            return _open(self._workspace.store.path(pointer.oid), full)
+        revision, _, path = full.partition(":")
+        raise ObjectNotHere(
+            full, pointer, hint=f"run 'git lfs fetch --include={path} origin {revision}' to download it"
+        )
+
+    def _unpack(self, objects: ObjectReader, blob: str, full: str) -> FileSource:
+        """A blob of git itself: in a temporary file, since it can only be read from its start."""
+        copy = AtomicFile("", temp_folder=self._workspace.store.temp)
+        try:
+            objects.copy(blob, copy.write)
+            return FileSource(copy.descriptor, full, copy.abort)
+        except BaseException:
+            copy.abort()
+            raise
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a model."""
+
+    name: str
+    size: int
+    weights: WeightFile
+
+
+@dataclass
+class Model:
+    """One model. `parts` has one file, or a sharded model's; use as a context, or `close`."""
+
+    name: str
+    place: Place
+    parts: tuple[Part, ...]
+    index: Index | None = None
+    _sources: dict[str, FileSource] = field(default_factory=dict)
+
+    @property
+    def format(self) -> str:
+        return self.parts[0].weights.format
+
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self.parts)
+
+    def tensors(self) -> Iterator[tuple[Part, Tensor]]:
+        for part in self.parts:
+            for tensor in part.weights.tensors:
+                yield part, tensor
+
+    def content(self, part: Part, tensor: Tensor) -> Iterator[bytes | memoryview]:
+        """The tensor's canonical bytes, streamed. Raises `CannotOpen` and `BadWeights`."""
+        name = tensor.file or part.name
+        try:
+            source = self.source(name)
+            if tensor.end > source.size:
+                raise FormatError(
+                    f"tensor '{shorten(tensor.name)}' ends at byte {tensor.end}, the file has {source.size}"
+                )
+            yield from content.chunks(source, tensor)
+        except FormatError as error:
+            raise BadWeights(name, error) from error
+
+    def source(self, name: str) -> FileSource:
+        """The open file `name` of the model's place; kept until `close`."""
+        if name not in self._sources:
+            self._sources[name] = self.place.open(name)
+        return self._sources[name]
+
+    def beside(self, name: str, limit: int) -> bytes:
+        """A small file beside the model, config.json; empty where it is missing or larger than `limit`."""
+        try:
+            source = self.place.open(name)
+        except CannotOpen:
+            return b""
+        try:
+            return source.read(0, source.size) if source.size <= limit else b""
+        finally:
+            source.close()
+
+    def close(self) -> None:
+        while self._sources:
+            self._sources.popitem()[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+def open_model(target: str, clone: Callable[[str], Workspace | None]) -> Model:
+    """The model that `target` names: a file, or else `REV:PATH`. `clone` gives the clone that a folder is in.
+
+    Raises `CannotOpen`, `BadWeights`, `UsageError` for what is neither.
+    """
+    place, name = _locate(target, clone)
+    model = Model(target, place, ())
+    try:
+        index = _read_index(model, name)
+        if index is None:
+            model.parts = (_read_part(model, name),)
+        else:
+            model.index = index
+            model.parts = tuple(_read_part(model, file) for file in index.files)
+            _check_shards(model, index, name)
+    except BaseException:
+        model.close()
+        raise
+    return model
+
+
+_NAME_A_FILE = "name one file: of a sharded model its index, 'model.safetensors.index.json'"
+
+
+def _locate(target: str, clone: Callable[[str], Workspace | None]) -> tuple[Place, str]:
+    if target.startswith(URL_SCHEMES):
+        raise UsageError(
+            f"cannot open '{target}': URLs are not read yet", hint="clone the repository and name a file in it"
+        )
+    if os.path.isdir(target):
+        raise CannotOpen(target, "it is a folder", hint=_NAME_A_FILE)
+    if ":" not in target or os.path.exists(target):
+        folder, name = os.path.split(target)
+        return Folder(folder, clone), name
+    workspace = clone(".")
+    if workspace is None:
+        raise CannotOpen(target, "no such file, and no git repository here to look it up in")
+    head, slash, name = target.rpartition("/")
+    if not slash or ":" not in head:
+        head, slash, name = target.rpartition(":")
+    if not name:
+        raise CannotOpen(target, "it is a folder", hint=_NAME_A_FILE)
+    return Revision(workspace, head + slash), name
+
+
+def _open(path: str, name: str = "") -> FileSource:
+    try:
+        source = FileSource(os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)), name or path)
+    except OSError as error:
+        raise CannotOpen(name or path, (error.strerror or str(error)).lower()) from error
+    if os.path.isdir(path):
+        source.close()
+        raise CannotOpen(name or path, "it is a folder", hint=_NAME_A_FILE)
+    return source
+
+
+def _pointer_in(source: FileSource) -> Pointer | None:
+    return try_parse(source.read(0, source.size)) if 0 < source.size < CUTOFF else None
+
+
+def _read_index(model: Model, name: str) -> Index | None:
+    source = model.source(name)
+    if not 2 <= source.size <= MAX_INDEX or source.read(0, 1) not in (b"{", b" ", b"\n"):
+        return None
+    try:
+        index = parse_index(source.read(0, source.size))
+    except FormatError as error:
+        raise BadWeights(name, error) from error
+    if index is not None and not index.files:
+        raise BadWeights(name, FormatError("the index names no tensors"))
+    return index
+
+
+def _read_part(model: Model, name: str) -> Part:
+    source = model.source(name)
+    try:
+        return Part(name, source.size, recognise.read(source))
+    except FormatError as error:
+        raise BadWeights(name, error) from error
+
+
+def _check_shards(model: Model, index: Index, name: str) -> None:
+    """Every tensor is in the file that the index says, and in that alone."""
+    left = dict(index.weight_map)
+    for part, tensor in model.tensors():
+        if left.pop(tensor.name, "") != part.name:
+            fault = FormatError(f"tensor '{shorten(tensor.name)}' of '{part.name}' is not there by the index")
+            raise BadWeights(name, fault)
+    if left:
+        missing, file = next(iter(left.items()))
+        raise BadWeights(name, FormatError(f"tensor '{shorten(missing)}' is not in '{file}', where the index says"))
