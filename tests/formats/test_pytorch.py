@@ -144,6 +144,27 @@ def test_big_endian_storages() -> None:
     assert tensors_of(data) == {"w": ("F32", (2,), bytes([3, 2, 1, 0, 7, 6, 5, 4]))}
 
 
+def test_tensors_inside_of_what_is_not_known() -> None:
+    """A sparse tensor's parts, a wrapper's inner tensor, a state that is no dict: nothing is left out silently."""
+    sparse = _Call(
+        _Name("torch._utils", "_rebuild_sparse_tensor"), "layout", (view(0, (1,), (1,)), view(1, (2,), (1,)), 5)
+    )
+    wrapped = _Call(_Name("torch._utils", "_rebuild_parameter"), view(3, (1,), (1,)), True, {})
+    found = weights_of(
+        archive(dump({"s": sparse, "p": wrapped, "n": 1 << 20000, 1 << 20000: 2}), {"data/0": bytes(16)})
+    )
+    assert {tensor.name: tensor.shape for tensor in found.tensors} == {"s.1.0": (1,), "s.1.1": (2,), "p": (1,)}
+    assert found.metadata["n"] == "a number of 20001 bits"
+    assert found.metadata["a number of 20001 bits"] == 2
+
+
+def wrappers() -> object:
+    made = view(0, (1,), (1,))
+    for _ in range(150):
+        made = _Call(_Name("torch._utils", "_rebuild_parameter"), made)
+    return {"w": made}
+
+
 def cyclic() -> object:
     made: dict[str, object] = {}
     made["again"] = made
@@ -170,6 +191,8 @@ def explosion() -> object:
         ({"w": view(0, (2,), (1,), kind=_Name("torch", "OddStorage"))}, "storage of unknown type"),
         ({"w": _Call(_Name("torch._utils", "_rebuild_tensor_v2"), 1, 2, 3, 4)}, "without a storage"),
         (cyclic(), "nested without end"),
+        (wrappers(), "nested without end"),
+        ({"k" * 40_000: {"k" * 40_000: 1}}, "nested without end"),
         (explosion(), "nested without end"),
     ],
 )

@@ -91,7 +91,7 @@ def test_an_index_of_shards() -> None:
     assert parse_index(b'{"other": 1}') is None
 
 
-@pytest.mark.parametrize("file", ["../x", "/x", "a/b", "..", "", "a\\b", "c:x"])
+@pytest.mark.parametrize("file", ["../x", "/x", "a/b", "..", "", "a\\b", "c:x", "a\x1b", "\ud800"])
 def test_shards_lie_beside_their_index(file: str) -> None:
     with pytest.raises(FormatError, match="not a file beside the index"):
         parse_index(json.dumps({"weight_map": {"a": file}}).encode())

@@ -264,13 +264,18 @@ def _locate(target: str, clone: Callable[[str], Workspace | None]) -> tuple[Plac
 
 
 def _open(path: str, name: str = "") -> FileSource:
+    name = name or path
     try:
-        source = FileSource(os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)), name or path)
+        # A pipe would keep the open call waiting for its writer.
+        source = FileSource(
+            os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)), name
+        )
     except OSError as error:
-        raise CannotOpen(name or path, (error.strerror or str(error)).lower()) from error
-    if os.path.isdir(path):
+        raise CannotOpen(name, (error.strerror or str(error)).lower()) from error
+    if not os.path.isfile(path):
         source.close()
-        raise CannotOpen(name or path, "it is a folder", hint=_NAME_A_FILE)
+        folder = os.path.isdir(path)
+        raise CannotOpen(name, "it is a folder" if folder else "it is no regular file", hint=_NAME_A_FILE)
     return source
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 22
 MAX_STRIDED = 1 << 28
 """Bytes of a view that is not row-major: it is gathered in memory."""
+MAX_ROWS = 1 << 26
 _CODES: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
@@ -67,6 +68,8 @@ def _gather(source: Source, tensor: Tensor) -> Iterator[memoryview]:
     span = 1 + sum((extent - 1) * stride for extent, stride in zip(tensor.shape, tensor.strides, strict=True))
     if span * width > MAX_STRIDED or tensor.nbytes > 16 * MAX_STRIDED:
         raise FormatError(f"tensor '{shorten(tensor.name)}' is a view of more than {MAX_STRIDED} bytes", tensor.start)
+    if tensor.elements // tensor.shape[-1] > MAX_ROWS:
+        raise FormatError(f"tensor '{shorten(tensor.name)}' is a view of more than {MAX_ROWS} rows", tensor.start)
     data = memoryview(b"".join(_stored(source, tensor, span * width)))
     code = _CODES.get(width)
     rows = _rows(tensor.shape[:-1], tensor.strides[:-1])

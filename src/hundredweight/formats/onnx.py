@@ -246,7 +246,13 @@ def _external(name: str, dtype: str, shape: tuple[int, ...], size: int, facts: d
     location = facts.get("location", "")
     # External data lies in the model's folder: a path that leaves it would let a model read any file.
     parts = location.split("/")
-    if not location or location.startswith("/") or ".." in parts or any(c in location for c in "\\\0:"):
+    if (
+        not location
+        or not location.isprintable()
+        or location.startswith("/")
+        or ".." in parts
+        or any(c in location for c in "\\\0:")
+    ):
         raise FormatError(f"tensor '{shorten(name)}' is in '{shorten(location)}', outside of the model's folder", at)
     offset, length = (_decimal(facts.get(key, "0"), at) for key in ("offset", "length"))
     if "length" in facts and length != size:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.formats import zipdir
 from hundredweight.formats.picklewalk import Global, Opaque, Persistent, walk
-from hundredweight.formats.source import MAX_TENSORS, FormatError, Source, Window
+from hundredweight.formats.source import MAX_NAME, MAX_TENSORS, FormatError, Source, Window
 from hundredweight.formats.tensors import (
     BITS,
     ArrayHead,
@@ -35,6 +35,7 @@ MAX_VISITED = 1 << 21
 MAX_FACTS = 10_000
 MAX_DEPTH = 32
 HEAD = 8
+_MAX_WRAPPERS = 8
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 _STORAGES = {
     "FloatStorage": "F32", "DoubleStorage": "F64", "HalfStorage": "F16", "BFloat16Storage": "BF16", "LongStorage": "I64",
@@ -119,29 +120,40 @@ class _Flat:
         self._visited = 0
         self._visit(value, "", 0)
 
-    def _visit(self, value: object, name: str, depth: int) -> None:
+    def _visit(self, value: object, name: str, depth: int, *, facts: bool = True) -> None:
         self._visited += 1 + (len(value) if isinstance(value, list | tuple) else 0)
-        if depth > MAX_DEPTH or self._visited > MAX_VISITED or len(self.views) > MAX_TENSORS:
+        if depth > MAX_DEPTH or self._visited > MAX_VISITED or len(self.views) > MAX_TENSORS or len(name) > MAX_NAME:
             raise FormatError("the checkpoint is nested without end")
         if isinstance(value, Opaque):
             view = _rebuilt(value)
             if view is not None:
                 self.views.append((name or "tensor", view))
                 return
-            scalar = _scalar_of(value)
-            if scalar is not None:
-                self._fact(name, scalar)
+            if facts and _path_of(value):
+                self._fact(name, _path_of(value))
                 return
+            # What a call was given may hold tensors (a sparse tensor's parts, a wrapper's inner one), and is no fact.
+            self._visit(value.args, name, depth + 1, facts=False)
         for key, child in _children(value):
-            self._visit(child, f"{name}.{key}" if name else key, depth + 1)
-        if value is None or isinstance(value, str | int | float | bool):
-            self._fact(name, value)
-        elif isinstance(value, list | tuple) and value and all(isinstance(v, str | int | float) for v in value):
-            self._fact(name, list(value) if len(value) <= HEAD else ArrayHead(len(value), tuple(value[:HEAD])))
+            self._visit(child, f"{name}.{key}" if name else key, depth + 1, facts=facts)
+        if facts and (value is None or isinstance(value, str | int | float)):
+            self._fact(name, _scalar(value))
+        elif (
+            facts and isinstance(value, list | tuple) and value and all(isinstance(v, str | int | float) for v in value)
+        ):
+            head = [_scalar(item) for item in value[:HEAD]]
+            self._fact(name, head if len(value) <= HEAD else ArrayHead(len(value), tuple(head)))
 
     def _fact(self, name: str, value: object) -> None:
         if len(self.facts) < MAX_FACTS:
-            self.facts[name or "value"] = shorten(value, 1000) if isinstance(value, str) else value
+            self.facts[name or "value"] = value
+
+
+def _scalar(value: object) -> object:
+    """A fact of bounded size: long texts are shortened, and numbers of thousands of digits have no text in Python at all."""
+    if isinstance(value, str):
+        return shorten(value, 1000)
+    return f"a number of {value.bit_length()} bits" if isinstance(value, int) and value.bit_length() > 64 else value
 
 
 def _children(value: object) -> Iterator[tuple[str, object]]:
@@ -155,42 +167,53 @@ def _children(value: object) -> Iterator[tuple[str, object]]:
     elif isinstance(value, Opaque):
         for key, child in value.items:
             yield _label(key), child
-        if (
-            isinstance(value.state, tuple)
-            and len(value.state) == 2
-            and all(isinstance(s, dict | None) for s in value.state)
-        ):
-            for part in value.state:
+        state = value.state
+        if isinstance(state, tuple) and len(state) == 2 and all(isinstance(part, dict | None) for part in state):
+            for part in state:
                 yield from _children(part)
-        elif isinstance(value.state, dict):
-            yield from _children(value.state)
+        elif isinstance(state, dict):
+            yield from _children(state)
+        elif state is not None:
+            yield "state", state
 
 
 def _label(key: object) -> str:
-    return key if isinstance(key, str) else shorten(str(key) if isinstance(key, int | float | bytes) else "?")
+    if isinstance(key, str):
+        return key
+    return shorten(str(_scalar(key))) if isinstance(key, int | float | bytes) else "?"
 
 
-def _scalar_of(value: Opaque) -> str | None:
-    """Small things that are best shown as text: dtypes, paths, dates."""
-    if isinstance(value.maker, Global) and value.maker.module == "pathlib" and isinstance(value.args, tuple):
-        return "/".join(str(part) for part in value.args if isinstance(part, str)).replace("//", "/")
-    return None
+def _path_of(value: Opaque) -> str:
+    """The path that a pathlib object stands for, else nothing."""
+    if not isinstance(value.maker, Global) or value.maker.module != "pathlib" or not isinstance(value.args, tuple):
+        return ""
+    return shorten("/".join(part for part in value.args if isinstance(part, str)).replace("//", "/"), 1000)
+
+
+def _unwrapped(value: Opaque) -> tuple[object, object]:
+    """Maker and arguments of a tensor below a parameter or a subclass around it."""
+    maker, args = value.maker, value.args
+    for _ in range(_MAX_WRAPPERS):
+        if not isinstance(maker, Global) or not maker.module.startswith("torch") or not isinstance(args, tuple):
+            break
+        if (
+            maker.name in ("_rebuild_parameter", "_rebuild_parameter_with_state")
+            and args
+            and isinstance(args[0], Opaque)
+        ):
+            maker, args = args[0].maker, args[0].args
+        elif maker.name == "_rebuild_from_type_v2" and len(args) >= 3:
+            maker, args = args[0], args[2]
+        else:
+            break
+    return maker, args
 
 
 def _rebuilt(value: Opaque) -> _View | None:
     """The view that one of PyTorch's `_rebuild` functions would make; None when `value` is something else."""
-    maker, args = value.maker, value.args
+    maker, args = _unwrapped(value)
     if not isinstance(maker, Global) or not isinstance(args, tuple) or not maker.module.startswith("torch"):
         return None
-    if maker.name in ("_rebuild_parameter", "_rebuild_parameter_with_state", "_rebuild_from_type_v2"):
-        if (
-            maker.name == "_rebuild_from_type_v2"
-            and len(args) >= 3
-            and isinstance(args[0], Global)
-            and isinstance(args[2], tuple)
-        ):
-            return _rebuilt(Opaque(args[0], args[2]))
-        return _rebuilt(args[0]) if args and isinstance(args[0], Opaque) else None
     if maker.name not in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_qtensor"):
         return None
     if len(args) < 4 or not isinstance(args[0], Persistent):

@@ -70,7 +70,7 @@ def parse_index(data: bytes) -> Index | None:
         raise FormatError("'weight_map' is not a map from tensors to files")
     for file in set(weight_map.values()):
         # Shards lie beside their index; anything else would let an index read files of its choice.
-        if not file or file in (".", "..") or any(c in file for c in "/\\\0:"):
+        if not file.isprintable() or file in ("", ".", "..") or any(c in file for c in "/\\\0:"):
             raise FormatError(f"shard '{shorten(file)}' is not a file beside the index")
     metadata = parsed.get("metadata")
     return Index(weight_map, metadata if isinstance(metadata, dict) else {})
