@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from hundredweight.backend.interface import BackendFull
 from hundredweight.base.ids import Oid, RepoName
 from hundredweight.git.run import Git
+from hundredweight.hub.errors import status_of
 from hundredweight.hub.repos.service import RepositoryExists, RepositoryMissing
 from hundredweight.hub.services import Services, open_services
 from hundredweight.hub.settings import Settings
@@ -110,6 +112,28 @@ def test_clean_removes_what_was_on_its_way(services: Services) -> None:
     os.makedirs(os.path.join(half, "objects"))
     assert services.repositories.clean() == 1
     assert services.repositories.clean() == 0
+
+
+def test_a_full_disk_leaves_no_repository_and_is_told(
+    services: Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    git = tmp_path / "programs" / "git"
+    git.parent.mkdir()
+    git.write_text(
+        '#!/bin/sh\nfor last; do :; done\nmkdir "$last"\n'
+        'echo "error: unable to write symref for HEAD: No space left on device" >&2\nexit 128\n'
+    )
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{git.parent}{os.pathsep}{os.environ['PATH']}")
+    full = open_services(services.settings)
+    with pytest.raises(BackendFull) as caught:
+        full.repositories.create(MODEL)
+    full.close()
+    assert (status_of(caught.value), caught.value.hint) == (507, "free some space where the hub stores its data")
+    assert os.listdir(services.settings.moves_folder) == []
+    assert services.repositories.find(MODEL) is None
+    monkeypatch.undo()
+    assert os.path.isdir(services.repositories.create(MODEL).path)
 
 
 def test_git_of_the_hub_sees_no_configuration_of_its_user(

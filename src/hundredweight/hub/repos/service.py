@@ -7,6 +7,7 @@ stay until garbage collection.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
-from hundredweight.base.files import make_folders, temp_path, write_file
+from hundredweight.backend.interface import BackendFull
+from hundredweight.base.files import WriteError, make_folders, temp_path, write_file
 from hundredweight.base.ids import RepoName
+from hundredweight.git.run import GitError
 from hundredweight.hub.database.schema import repositories
 from hundredweight.hub.errors import Conflict, NotFound, Unprocessable
 
@@ -98,7 +101,8 @@ class Repositories:
     def create(
         self, name: RepoName, *, public: bool = False, created_by: str = "", object_format: str = "sha1"
     ) -> Repository:
-        """`object_format` is how git names objects, sha1 or sha256. Raises `RepositoryExists`, `GitError`, `DatabaseError`."""
+        """`object_format` is how git names objects, sha1 or sha256. Raises `RepositoryExists`, `GitError`, `DatabaseError`,
+        `BackendFull`."""
         if object_format not in OBJECT_FORMATS:
             raise Unprocessable(f"unknown object format '{object_format[:40]}'", hint="use sha1 or sha256")
         row = {
@@ -176,13 +180,23 @@ class Repositories:
         """
         path = self._path(name)
         temp = temp_path(self._temp, "repository")
-        make_folders(os.path.dirname(path), durable=True)
-        form = f"--object-format={object_format}"
-        self._git.output("init", "--quiet", "--bare", "--template=", "--initial-branch=main", form, temp)
-        config = os.path.join(temp, "config")
-        with open(config, "rb") as file:
-            made = file.read()
-        write_file(config, made + GIT_CONFIG.encode(), durable=True)
+        try:
+            make_folders(os.path.dirname(path), durable=True)
+            self._fill(temp, object_format)
+        except (GitError, WriteError, OSError) as error:
+            shutil.rmtree(temp, ignore_errors=True)
+            # git says it in words only
+            if any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
+                raise BackendFull(f"cannot make repository '{name}': no space left") from error
+            raise
         if os.path.isdir(path):
             os.rename(path, f"{path}.stray-{int(time.time())}")
         os.rename(temp, path)
+
+    def _fill(self, folder: str, object_format: str) -> None:
+        form = f"--object-format={object_format}"
+        self._git.output("init", "--quiet", "--bare", "--template=", "--initial-branch=main", form, folder)
+        config = os.path.join(folder, "config")
+        with open(config, "rb") as file:
+            made = file.read()
+        write_file(config, made + GIT_CONFIG.encode(), durable=True)
