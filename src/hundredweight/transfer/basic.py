@@ -47,7 +47,7 @@ class ActionExpired(RemoteError):
 class WrongSize(RemoteError):
     """The server sends another number of bytes than the object has."""
 
-    hint = "the server's copy is damaged, or something on the way changes files; run 'git lfs fsck' where the object is whole"
+    hint = WrongContent.hint
 
     def __init__(self, oid: str, expected: int, got: int) -> None:
         super().__init__(f"expected {expected} bytes for object {oid}, the server sends {got}")

@@ -30,7 +30,10 @@ _IN_FLIGHT = 4
 class WrongContent(DamageError):
     """What arrived is not the object: `expected` and `got` are SHA-256, `size` the bytes that came."""
 
-    hint = "the server's copy is damaged, or something on the way changes files; run 'git lfs fsck' where the object is whole"
+    hint = (
+        "run the command again; if that fails too, the server's copy is damaged: have its owner delete it, "
+        "then run 'git lfs push --all' in a clone that has the object"
+    )
 
     def __init__(self, expected: str, got: str, size: int) -> None:
         super().__init__(f"expected OID {expected}, got {got} after {size} bytes written")
