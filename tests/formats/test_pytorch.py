@@ -124,10 +124,11 @@ def dump(value: object) -> bytes:
     return out.getvalue()
 
 
-def view(offset: object, shape: object, strides: object, *, kind: object = FLOATS, number: object = "0") -> _Call:
-    return _Call(
-        _Name("torch._utils", "_rebuild_tensor_v2"), _Storage("storage", kind, number, "cpu", 4), offset, shape, strides
-    )
+def view(
+    offset: object, shape: object, strides: object, *, kind: object = FLOATS, number: object = "0", marks: object = None
+) -> _Call:
+    storage = _Storage("storage", kind, number, "cpu", 4)
+    return _Call(_Name("torch._utils", "_rebuild_tensor_v2"), storage, offset, shape, strides, False, {}, marks)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -190,6 +191,7 @@ def explosion() -> object:
         ({"w": view(0, (2,), (1,), number="7")}, "which the file lacks"),
         ({"w": view(0, (2,), (1,), kind=_Name("torch", "OddStorage"))}, "storage of unknown type"),
         ({"w": _Call(_Name("torch._utils", "_rebuild_tensor_v2"), 1, 2, 3, 4)}, "without a storage"),
+        ({"w": view(0, (2,), (1,), marks={"conj": True})}, "conjugated or negated"),
         (cyclic(), "nested without end"),
         (wrappers(), "nested without end"),
         ({"k" * 40_000: {"k" * 40_000: 1}}, "nested without end"),
@@ -213,6 +215,7 @@ def test_tensors_that_lie(value: object, fault: str, monkeypatch: pytest.MonkeyP
         (b"}(K\x01u.", "a key has no value"),
         (b"\x82\x01.", "opcode EXT1 is not read"),
         (b"I9" + b"9" * 5000 + b"\n.", "damaged"),
+        (b"S'\\_'\n", "exhausted"),
         (b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.", "damaged"),
     ],
 )
@@ -236,6 +239,8 @@ def test_a_walk_keeps_what_it_does_not_know() -> None:
         ("torch", "FloatStorage", True), ("torch", "bfloat16", True), ("torch", "load", False), ("torch", "float8_e4m3fn", True),
         ("torch._utils", "_rebuild_tensor_v2", True), ("torch.hub", "load", False), ("builtins", "eval", False),
         ("collections", "OrderedDict", True), ("__torch__.torch.nn", "Linear", True), ("builtins", "getattr", False),
+        ("__builtin__", "list", True), ("__builtin__", "eval", False),
+        ("torch.serialization", "_get_layout", True), ("torch.serialization", "load", False),
     ],
 )  # fmt: skip
 def test_which_globals_are_harmless(module: str, name: str, harmless: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from typing import TYPE_CHECKING
 
 from hundredweight.formats import zipdir
@@ -86,7 +87,10 @@ def _header(source: Source, end: int, at: int) -> tuple[dict[str, object], int, 
     data = source.read(start, length)
     text = decode_text(data, start) if major == 3 else data.decode("latin-1")
     try:
-        header = ast.literal_eval(text.strip())
+        with warnings.catch_warnings():
+            # Odd escapes in a text make Python warn its own programmer, who did not write this one.
+            warnings.simplefilter("ignore")
+            header = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError) as error:
         raise FormatError("an array's header is not readable", start) from error
     if not isinstance(header, dict) or set(header) != {"descr", "fortran_order", "shape"}:

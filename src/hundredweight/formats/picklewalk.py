@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import pickletools
 import re
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ _TYPE_NAME = re.compile(r"(b?float|q?u?int|complex|bits)\d+\w*|bool|half|double|
 HARMLESS = frozenset({
     "collections OrderedDict", "collections defaultdict", "collections Counter", "builtins set", "builtins dict",
     "builtins list", "builtins int", "builtins float", "builtins complex", "builtins bytearray", "builtins frozenset",
-    "builtins tuple", "__builtin__ set", "_codecs encode", "numpy ndarray", "numpy dtype",
+    "builtins tuple", "_codecs encode", "numpy ndarray", "numpy dtype",
     "numpy.core.multiarray scalar", "numpy._core.multiarray scalar", "numpy.core.multiarray _reconstruct",
     "numpy._core.multiarray _reconstruct", "numpy.dtypes Float64DType", "numpy.dtypes Float32DType",
     "numpy.dtypes Int64DType", "argparse Namespace", "datetime datetime", "datetime timedelta", "pathlib Path",
@@ -82,6 +83,13 @@ class Walked:
 def walk(data: bytes, *, start: int = 0) -> Walked:
     """The first pickle in `data`, which begins at byte `start` of its file (for messages). Raises `FormatError`."""
     machine = _Machine(start)
+    with warnings.catch_warnings():
+        # Odd escapes in a text make Python warn its own programmer, who did not write this one.
+        warnings.simplefilter("ignore")
+        return _run(machine, data)
+
+
+def _run(machine: _Machine, data: bytes) -> Walked:
     count = 0
     try:
         for opcode, argument, position in pickletools.genops(io.BytesIO(data)):
@@ -100,6 +108,11 @@ def walk(data: bytes, *, start: int = 0) -> Walked:
 def is_harmless(module: str, name: str) -> bool:
     """Whether PyTorch itself loads the global as data, or has a place for it in a scripted model."""
     if f"{module} {name}" in HARMLESS or module == "__torch__" or module.startswith("__torch__."):
+        return True
+    if module == "__builtin__":
+        # Python 2's name for builtins, which protocol 2 keeps.
+        return f"builtins {name}" in HARMLESS
+    if f"{module}.{name}" in ("torch.serialization._get_layout", "torch.per_tensor_affine", "torch.per_channel_affine"):
         return True
     if module in ("torch._utils", "torch.jit._pickle"):
         return name.startswith(("_rebuild", "build_", "restore_"))

@@ -227,6 +227,10 @@ def _rebuilt(value: Opaque) -> _View | None:
     offset, shape, strides = args[1], args[2], args[3]
     if type(offset) is not int or not _is_numbers(shape) or not _is_numbers(strides) or len(shape) != len(strides):
         raise FormatError("pickle: a tensor's shape, strides or offset are no numbers")
+    marks = {"_rebuild_tensor_v2": args[6:7], "_rebuild_tensor_v3": args[7:8]}.get(maker.name, ())
+    if any(isinstance(mark, dict) and (mark.get("conj") or mark.get("neg")) for mark in marks):
+        # The storage holds other numbers than the tensor has: its bytes are not the tensor's.
+        raise FormatError("pickle: a tensor that is stored conjugated or negated is not read")
     return _View(storage, dtype, offset, shape, strides)
 
 
