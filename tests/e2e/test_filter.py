@@ -106,11 +106,12 @@ def test_an_unreachable_hub_leaves_a_repository_that_can_be_completed(
     )
     assert failed.returncode != 0
     assert "Error downloading object" in failed.stderr
-    assert "hint: run 'git lfs pull'" in failed.stderr
+    assert "after 'git clone': 'git reset --hard' in the clone" in failed.stderr
     copy = person.home / "copy"
     person.git("config", "--unset", "lfs.url", cwd=copy)
-    person.git("checkout", "-f", "HEAD", cwd=copy)
+    person.git("reset", "--hard", cwd=copy)
     assert contents(copy) == FILES | {"large.bin": b"second version"}
+    assert person.git("status", "--porcelain", cwd=copy) == ""
 
 
 def test_a_file_that_missed_the_filter_is_told(person: Person, published: tuple[str, Path]) -> None:

@@ -144,7 +144,10 @@ class DownloadFailed(CwtError):
     """An object that a file needs could not be fetched. `path` and `oid` tell which, `cause` why."""
 
     exit_code = 2
-    hint = "run 'git lfs pull' when the server can be reached, or set GIT_LFS_SKIP_SMUDGE=1 to work with pointers meanwhile"
+    hint = (
+        "repeat the command when the server can be reached (after 'git clone': 'git reset --hard' in the clone), "
+        "or now with GIT_LFS_SKIP_SMUDGE=1, and run 'git lfs pull' later"
+    )
 
     def __init__(self, path: str, oid: Oid, cause: CwtError) -> None:
         super().__init__(
