@@ -63,3 +63,19 @@ def test_a_422_is_blamed_on_the_content_type_only_where_the_server_gives_no_reas
     faulty.put.append(Status(422, "no"))
     rig.upload(item(DATA))
     assert "contenttype" in told[0]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/a", "http://127.0.0.1:8417.git/info/lfs", "http://[::1/a"])
+def test_what_is_no_url_is_told(rig: Rig, faulty: FaultyServer, url: str) -> None:
+    faulty.add(DATA)
+    faulty.public_url = url
+    (failure,) = rig.download(item(DATA))
+    assert "not a URL" in str(failure.error)
+    assert failure.error.hint
+    faulty.public_url = ""
+    faulty.batch.append(Status(307, headers={"Location": url}))
+    (failure,) = rig.download(item(DATA))
+    assert "not a URL" in str(failure.error)
+    rig.settings.append(("lfs.url", url))
+    (failure,) = rig.download(item(DATA))
+    assert "not a URL" in str(failure.error)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from hundredweight.base.errors import EXIT_USAGE, CwtError
 from hundredweight.base.trace import trace
@@ -125,7 +124,7 @@ def _wanted(workspace: Workspace, url: str) -> bool | None:
     if url.startswith("file://"):
         # Another repository on this machine: nobody is there to ask.
         return False
-    return True if urlsplit(url).hostname in _KNOWN_HOSTS else None
+    return True if urlmatch.host(url) in _KNOWN_HOSTS else None
 
 
 def _add(known: dict[str, HeldLock], locks: Iterable[Lock], ref: str) -> None:

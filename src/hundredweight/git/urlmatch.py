@@ -38,6 +38,12 @@ def flag(config: Config, section: str, url: str, variable: str, default: bool) -
     return parse_bool(found[-1], default) if found else default
 
 
+def host(url: str) -> str:
+    """The URL's host; empty for what is no URL."""
+    parts = _split(url)
+    return (parts.hostname or "") if parts is not None else ""
+
+
 def _best(config: Config, section: str, url: str, variable: str) -> str:
     candidates = config.subsections(section, variable)
     wanted = _split(url) if candidates else None

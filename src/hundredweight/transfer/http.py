@@ -33,6 +33,7 @@ from hundredweight.protocol.message import MAX_BODY, BadMessage, parse_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from urllib.parse import SplitResult
 
     from urllib3.response import BaseHTTPResponse
 
@@ -138,7 +139,7 @@ class Request:
         body: bytes | FileBody | None = None,
         operation: str = "download",
     ) -> None:
-        if urlsplit(url).scheme not in ("http", "https"):
+        if check_url(url).scheme not in ("http", "https"):
             raise BadRedirect(f'missing protocol: "{url.partition("?")[0]}"')
         self.method = method
         self.url = url
@@ -247,6 +248,7 @@ class Exchange:
             return None
         response.close()
         old = response.request
+        check_url(location)
         target = urljoin(old.url, location)
         if urlsplit(old.url).scheme == "https" and urlsplit(target).scheme == "http":
             raise BadRedirect("refusing insecure redirect: HTTPS to HTTP")
@@ -355,6 +357,17 @@ class Exchange:
             return line
         scheme = value.partition(" ")[0] if "authorization" in name.lower() else ""
         return f"{name}: {scheme} * * * * *" if scheme else f"{name}: * * * * *"
+
+
+def check_url(url: str) -> SplitResult:
+    """The URL's parts. Raises `BadRedirect` for what is no URL: a remote, `.lfsconfig` or a server may say anything."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        shown = url.partition("?")[0].rpartition("@")[2]
+        raise BadRedirect(f"not a URL: '{shown}': {str(error).lower()}", hint=_HINT_CLIENT) from error
+    return parts
 
 
 def describe_status(status: int, url: str) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from hundredweight.base.clock import SystemClock
 from hundredweight.base.trace import notice, trace
+from hundredweight.git import urlmatch
 from hundredweight.transfer.credentials import CredentialSource
 from hundredweight.transfer.endpoint import NO_ACCESS, Endpoints
 from hundredweight.transfer.http import MAX_REDIRECTS, BadRedirect, Exchange, HttpError
@@ -130,7 +131,7 @@ class Session:
         if _origin(request.url) != _origin(api):
             return request.url
         remote = self.endpoints.git_remote_url(self.remote, request.operation == "upload") if self.remote else ""
-        candidates = [api, remote] if remote and _origin(remote) == _origin(api) else [api]
+        candidates = [api, remote] if urlmatch.host(remote) and _origin(remote) == _origin(api) else [api]
         for url in candidates:
             parts = urlsplit(url)
             if parts.password is not None:
