@@ -20,7 +20,8 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 INTRODUCTIONS = {
     "lfs": "# git lfs\n\nThe commands of the `git-lfs` program, a drop-in Git LFS client: the same command line, messages and "
     "files as stock git-lfs, on the same repositories and servers. `git lfs COMMAND --help` prints one of these sections.\n\n"
-    "Not here yet: `migrate export`, `dedup`, `merge-driver`, `completion`, SSH, tus and custom transfers; `migrate` with extensions.",
+    "Not here yet: `migrate export`, `dedup`, `merge-driver`, `completion`, SSH, tus and custom transfers; `migrate` with "
+    "extensions.",
     "cwt": "# cwt\n\nWhat Git LFS lacks. `cwt COMMAND --help` prints one of these sections.",
 }
 PROGRAMS = {"lfs": ("git lfs", GIT_LFS_COMMANDS), "cwt": ("cwt", CWT_COMMANDS)}
