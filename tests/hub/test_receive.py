@@ -69,6 +69,7 @@ def test_a_pointer_without_its_object(ada: Person, folder: Path) -> None:
 def test_a_pointer_whose_object_is_there_passes(hub: RunningHub, ada: Person, folder: Path, name: str) -> None:
     ada.commit(folder, {"a.safetensors": hub.upload(name, b"weights").encode(), "empty.pt": b""})
     ada.git("push", "-q", "origin", "main", cwd=folder)
+    assert "a.safetensors" in ada.git("ls-tree", "-r", "origin/main", cwd=folder)
 
 
 def test_an_object_of_another_repository_is_no_help(hub: RunningHub, ada: Person, folder: Path) -> None:
