@@ -21,7 +21,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 .stamps/installed: $(SOURCES) | $(BIN)/python
-	$(PIP) install ".[examples]"
+	$(PIP) install ".[examples,kernel]"
 	@mkdir -p .stamps && touch $@
 
 .stamps/test: pyproject.toml .stamps/installed

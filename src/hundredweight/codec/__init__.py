@@ -1,0 +1,1 @@
+"""Tensor bytes to blocks and back: pure, bytes in and bytes out."""
