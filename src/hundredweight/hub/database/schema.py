@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -21,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = "0001"
+VERSION = "0002"
 """The newest migration's revision: a database of this version needs none."""
 
 metadata = MetaData(
@@ -91,4 +92,49 @@ locks = Table(
     Column("owner", String(200), nullable=False),
     Column("locked_at", Float, nullable=False),
     UniqueConstraint("repository_id", "path"),
+)
+
+packs = Table(
+    "packs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # BLAKE3 of the pack, in hexadecimal digits; its key in the backend.
+    Column("name", String(64), nullable=False, unique=True),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("id", LargeBinary(32), primary_key=True),
+    Column("pack_id", ForeignKey("packs.id"), nullable=False),
+    # Where the codec block stands in the pack, and its bytes; `size` is that of the raw segment.
+    Column("offset", BigInteger, nullable=False),
+    Column("stored", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("base", LargeBinary(32)),
+    Column("depth", Integer, nullable=False),
+    Index(None, "pack_id"),
+    Index(None, "base"),
+    sqlite_with_rowid=False,
+)
+
+recipes = Table(
+    "recipes",
+    metadata,
+    Column("oid", ForeignKey("objects.oid", ondelete="CASCADE"), primary_key=True),
+    Column("pack_id", ForeignKey("packs.id"), nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("stored", Integer, nullable=False),
+    Index(None, "pack_id"),
+)
+
+unpackable = Table(
+    "unpackable",
+    metadata,
+    Column("oid", ForeignKey("objects.oid", ondelete="CASCADE"), primary_key=True),
+    # The rules under which a pack of this object gained nothing: newer rules try again.
+    Column("rules", Integer, nullable=False),
 )
