@@ -1,1 +1,4 @@
-"""Tensor bytes to blocks and back: pure, bytes in and bytes out."""
+"""L1: tensor bytes to blocks and back. Pure: bytes in, bytes out.
+
+`block` is the whole interface: `encode`, `decode`, `uses_base`.
+"""
