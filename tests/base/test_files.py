@@ -27,6 +27,19 @@ def test_commit_publishes_what_was_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "deep"]
 
 
+def test_what_is_known_late_is_written_in_its_place(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    with files.AtomicFile(str(target)) as out:
+        out.write(b"sum:????, data")
+        out.write_at(4, b"1234")
+        out.write(b".")
+        assert out.size == 15
+        out.write_at(14, memoryview(b"!!!"))
+        assert out.size == 17
+        out.commit()
+    assert target.read_bytes() == b"sum:1234, data!!!"
+
+
 def test_leaving_without_commit_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_bytes(b"old")

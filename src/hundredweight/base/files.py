@@ -100,6 +100,19 @@ class AtomicFile:
             self.abort()
             raise WriteError(self.path or self.temp, error) from error
 
+    def write_at(self, offset: int, data: Buffer) -> None:
+        """Write all of `data` at `offset`, whatever `write` is at; for what is known only when more has been written."""
+        view = memoryview(data)
+        try:
+            while view:
+                count = os.pwrite(self.descriptor, view, offset)
+                offset += count
+                view = view[count:]
+        except OSError as error:
+            self.abort()
+            raise WriteError(self.path or self.temp, error) from error
+        self.size = max(self.size, offset)
+
     def commit(self, path: str = "") -> None:
         """Publish under `path` (or the one given at the start), replacing what is there. Makes missing folders."""
         final = path or self.path

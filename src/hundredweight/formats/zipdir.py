@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LOCAL, CENTRAL, END, END64, LOCATOR64 = b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"PK\6\7"
+DESCRIPTOR = b"PK\x07\x08"
 MAX_MEMBERS = 1 << 20
 MAX_DIRECTORY = 1 << 28
 STORED, DEFLATED = 0, 8
@@ -22,13 +23,16 @@ _FULL = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Member:
-    """One file of the archive; its (packed) bytes are `[start, start + packed)` of the file."""
+    """One file of the archive; its (packed) bytes are `[start, start + packed)` of the file, its header is at `local`, its
+    record in the directory at `record`."""
 
     name: str
     method: int
     packed: int
     size: int
     start: int
+    local: int
+    record: int
 
 
 def matches(source: Source) -> bool:
@@ -85,6 +89,15 @@ def content(source: Source, member: Member, limit: int) -> bytes:
     return b"".join(inflate(source, member.start, member.packed, member.size))
 
 
+def checksum_places(source: Source, member: Member) -> tuple[int, ...]:
+    """Where the file keeps the CRC-32 of a member's content: in the directory, and in its header or behind its bytes."""
+    header = source.read(member.local, 30)
+    if not header[6] & 8:
+        return member.record + 16, member.local + 14
+    behind = member.start + member.packed
+    return member.record + 16, behind + (4 if source.read(behind, 4) == DESCRIPTOR else 0)
+
+
 def _directory(window: Window) -> tuple[int, int, int]:
     """Offset, length and number of members of the central directory."""
     tail_start = max(window.size - (1 << 16) - 22, 0)
@@ -135,7 +148,7 @@ def _entry(cursor: Cursor, window: Window) -> Member:
     start = _data_start(window, local, name)
     if start + packed > window.size:
         raise FormatError(f"'{shorten(name)}' reaches beyond the end of the file", start)
-    return Member(name, method, packed, size, start)
+    return Member(name, method, packed, size, start, local, at)
 
 
 def _wide(extra: bytes, size: int, packed: int, local: int, at: int) -> tuple[int, int, int]:
