@@ -19,7 +19,7 @@ from hundredweight.git.objects import ObjectReader
 from hundredweight.protocol.pointer import CUTOFF, try_parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Self
 
     from hundredweight.client.workspace import Workspace
@@ -72,6 +72,15 @@ class FileSource:
             data += more
         return data
 
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill the buffer: for large reads, which need no new memory each time."""
+        while buffer:
+            count = os.preadv(self._descriptor, [buffer], offset)
+            if not count:
+                raise CannotOpen(self.name, "it became shorter while it was read")
+            buffer = buffer[count:]
+            offset += count
+
     def close(self) -> None:
         if self._descriptor >= 0:
             if self._forget is None:
@@ -116,33 +125,58 @@ class Revision:
 
     def open(self, name: str) -> FileSource:
         full = self._prefix + name
-        with ObjectReader(self._workspace.repository.git) as objects:
-            info = objects.info(full)
-            if info is None:
-                raise CannotOpen(
-                    full, "no such revision or path", hint="run 'git ls-tree -r --name-only REV' to see its files"
-                )
-            if info.kind != "blob":
-                raise CannotOpen(full, f"it is a {info.kind}", hint=_NAME_A_FILE)
-            pointer = try_parse(objects.read(info.name)) if 0 < info.size < CUTOFF else None
-            if pointer is None:
-                return self._unpack(objects, info.name, full)
-        if self._workspace.store.has(pointer.oid, pointer.size):
-            return _open(self._workspace.store.path(pointer.oid), full)
         revision, _, path = full.partition(":")
-        raise ObjectNotHere(
-            full, pointer, hint=f"run 'git lfs fetch --include={path} origin {revision}' to download it"
+        return open_blob(
+            self._workspace, full, full, f"run 'git lfs fetch --include={path} origin {revision}' to download it"
         )
 
-    def _unpack(self, objects: ObjectReader, blob: str, full: str) -> FileSource:
-        """A blob of git itself: in a temporary file, since it can only be read from its start."""
-        copy = AtomicFile("", temp_folder=self._workspace.store.temp)
-        try:
-            objects.copy(blob, copy.write)
-            return FileSource(copy.descriptor, full, copy.abort)
-        except BaseException:
-            copy.abort()
-            raise
+
+class Blobs:
+    """Files of one side of a git diff: `blobs` gives the blob of each path, empty for one that stands in the work tree."""
+
+    def __init__(self, workspace: Workspace, blobs: Mapping[str, str], hint: str) -> None:
+        """`hint` says how to get an object that is missing."""
+        self._workspace = workspace
+        self._blobs = blobs
+        self._hint = hint
+
+    def open(self, name: str) -> FileSource:
+        blob = self._blobs.get(name)
+        if blob is None:
+            raise CannotOpen(name, "no such file")
+        if blob:
+            return open_blob(self._workspace, blob, name, self._hint)
+        return Folder(self._workspace.repository.work_tree, lambda _: self._workspace).open(name)
+
+
+def open_blob(workspace: Workspace, spec: str, shown: str, hint: str) -> FileSource:
+    """The content of a blob that git knows by `spec`, a pointer followed into the clone's store. Errors call it `shown`, and
+    give `hint` where its object is not here. Raises `CannotOpen`."""
+    with ObjectReader(workspace.repository.git) as objects:
+        info = objects.info(spec)
+        if info is None:
+            raise CannotOpen(
+                shown, "no such revision or path", hint="run 'git ls-tree -r --name-only REV' to see its files"
+            )
+        if info.kind != "blob":
+            raise CannotOpen(shown, f"it is a {info.kind}", hint=_NAME_A_FILE)
+        pointer = try_parse(objects.read(info.name)) if 0 < info.size < CUTOFF else None
+        if pointer is None:
+            return _unpack(workspace, objects, info.name, shown)
+    if workspace.store.has(pointer.oid, pointer.size):
+        return _open(workspace.store.path(pointer.oid), shown)
+    raise ObjectNotHere(shown, pointer, hint=hint)
+
+
+def _unpack(workspace: Workspace, objects: ObjectReader, blob: str, shown: str) -> FileSource:
+    """A blob of git itself: in a temporary file, since it can only be read from its start."""
+    copy = AtomicFile("", temp_folder=workspace.store.temp)
+    try:
+        objects.copy(blob, copy.write)
+        return FileSource(copy.descriptor, shown, copy.abort)
+    except BaseException:
+        copy.abort()
+        raise
 
 
 @dataclass(frozen=True)
@@ -179,16 +213,22 @@ class Model:
 
     def content(self, part: Part, tensor: Tensor) -> Iterator[bytes | memoryview]:
         """The tensor's canonical bytes, streamed. Raises `CannotOpen` and `BadWeights`."""
-        name = tensor.file or part.name
+        source = self.source_of(part, tensor)
         try:
-            source = self.source(name)
-            if tensor.end > source.size:
-                raise FormatError(
-                    f"tensor '{shorten(tensor.name)}' ends at byte {tensor.end}, the file has {source.size}"
-                )
             yield from content.chunks(source, tensor)
         except FormatError as error:
-            raise BadWeights(name, error) from error
+            raise BadWeights(tensor.file or part.name, error) from error
+
+    def source_of(self, part: Part, tensor: Tensor) -> FileSource:
+        """The open file that holds the tensor's bytes, and holds them all. Raises `CannotOpen` and `BadWeights`."""
+        name = tensor.file or part.name
+        source = self.source(name)
+        if tensor.end > source.size:
+            fault = FormatError(
+                f"tensor '{shorten(tensor.name)}' ends at byte {tensor.end}, the file has {source.size}"
+            )
+            raise BadWeights(name, fault)
+        return source
 
     def source(self, name: str) -> FileSource:
         """The open file `name` of the model's place; kept until `close`."""
@@ -233,6 +273,17 @@ def open_model(target: str, clone: Callable[[str], Workspace | None]) -> Model:
             model.index = index
             model.parts = tuple(_read_part(model, file) for file in index.files)
             _check_shards(model, index, name)
+    except BaseException:
+        model.close()
+        raise
+    return model
+
+
+def open_parts(name: str, place: Place, files: Iterable[str]) -> Model:
+    """One model of these files of a place, an index or none. Raises `CannotOpen`, `BadWeights`."""
+    model = Model(name, place, ())
+    try:
+        model.parts = tuple(_read_part(model, file) for file in files)
     except BaseException:
         model.close()
         raise

@@ -1,0 +1,289 @@
+"""How far two tensors are apart, block by block: raw bytes of every type as numbers, and the sums that statistics are made of.
+
+Blocks are computed in single precision where that is exact enough (its products neither overflow nor vanish, everything is
+finite), else once more in double, and F64 of extreme size in what the machine calls long double. Sums are kept in double.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from hundredweight.formats.tensors import BITS, BLOCKS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+ELEMENTS, BLOCKS_OF_ELEMENTS, BYTES = "elements", "blocks", "bytes"
+_SMALL, _LARGE = 1e-24, 1e34
+"""Sums of squares within these are right in single precision: outside, squares of single elements may have vanished or
+overflowed."""
+
+
+class Scheme(NamedTuple):
+    """How a type's bytes are counted: `size` bytes are one `unit`; `numbers` of a unit (complex: 2), 0 where it is opaque;
+    `kind` is the type of each number."""
+
+    unit: str
+    size: int
+    numbers: int
+    kind: str
+
+
+@dataclass(slots=True)
+class Sums:
+    """What is added up over the elements of a tensor; d is new minus old. Elements that are not finite on either side are only
+    counted. Norms of units that are equal may be missing (see `tensor_scan`)."""
+
+    units: int = 0
+    changed: int = 0
+    dd: Any = 0.0
+    da: Any = 0.0
+    aa: Any = 0.0
+    largest: float = 0.0
+    old_nan: int = 0
+    old_inf: int = 0
+    new_nan: int = 0
+    new_inf: int = 0
+
+    def add(self, other: Sums) -> None:
+        self.units += other.units
+        self.changed += other.changed
+        self.dd += other.dd
+        self.da += other.da
+        self.aa += other.aa
+        self.largest = max(self.largest, other.largest)
+        self.old_nan += other.old_nan
+        self.old_inf += other.old_inf
+        self.new_nan += other.new_nan
+        self.new_inf += other.new_inf
+
+
+def scheme_of(dtype: str) -> Scheme:
+    if dtype in BLOCKS:
+        return Scheme(BLOCKS_OF_ELEMENTS, BLOCKS[dtype][1], 0, "")
+    bits = BITS[dtype]
+    if bits < 8:
+        return Scheme(BYTES, 1, 0, "")
+    if dtype in _COMPLEX:
+        return Scheme(ELEMENTS, bits // 8, 2, _COMPLEX[dtype])
+    return Scheme(ELEMENTS, bits // 8, 1, dtype)
+
+
+_COMPLEX = {"C32": "F16", "C64": "F32", "C128": "F64"}
+_EIGHT = "<u1"
+_INTEGERS = {
+    "BOOL": "<u1", "U8": "<u1", "I8": "<i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8", "I64": "<i8",
+}  # fmt: skip
+_EXACT_IN_SINGLE = frozenset(("BOOL", "U8", "I8", "U16", "I16"))
+
+
+class _Short(NamedTuple):
+    """A float of 8 or 16 bits that becomes a single by moving its bits and multiplying: `shift` to the left, `mask`, `scale`.
+    From `limit` on (the sign aside) it is infinite or no number; FNUZ types have one NaN, the negative zero."""
+
+    raw: str
+    shift: int
+    mask: int
+    scale: float
+    limit: int
+    fnuz: bool = False
+
+
+_SHORT = {
+    "F16": _Short("<i2", 13, 0x8FFFE000, 2.0**112, 0x7C00),
+    "F8_E4M3": _Short("<i1", 20, 0x87F00000, 2.0**120, 0x7F),
+    "F8_E5M2": _Short("<i1", 21, 0x8FE00000, 2.0**112, 0x7C),
+    "F8_E4M3FNUZ": _Short("<i1", 20, 0x87F00000, 2.0**119, 0x80, True),
+    "F8_E5M2FNUZ": _Short("<i1", 21, 0x8FE00000, 2.0**111, 0x80, True),
+}
+
+
+class Scratch:
+    """Buffers of one thread, for blocks of up to `count` numbers."""
+
+    def __init__(self, count: int) -> None:
+        self.old = np.empty(count, np.float32)
+        self.new = np.empty(count, np.float32)
+        self.difference = np.empty(count, np.float32)
+        self.flags = np.empty(count, np.bool_)
+
+
+def changed_units(old: Array, new: Array, scheme: Scheme, scratch: Scratch) -> int:
+    """How many units of two equally long blocks of bytes differ, by their bits."""
+    size = scheme.size
+    if size in (1, 2, 4, 8):
+        a, b = old.view(f"<u{size}"), new.view(f"<u{size}")
+        flags = scratch.flags[: len(a)] if len(a) <= len(scratch.flags) else np.empty(len(a), np.bool_)
+        return int(np.count_nonzero(np.not_equal(a, b, out=flags)))
+    return int(np.count_nonzero(old.view(f"V{size}") != new.view(f"V{size}")))
+
+
+def compare(old: Array, new: Array, schemes: tuple[Scheme, Scheme], scratch: Scratch) -> Sums:
+    """The sums of two blocks (bytes) of as many units each. Of one type `changed` counts units whose bits differ, of two
+    types those whose values do."""
+    first, second = schemes
+    sums = Sums(units=len(old) // first.size)
+    same_type = first == second
+    if same_type:
+        sums.changed = changed_units(old, new, first, scratch)
+    if first.numbers == 0 or second.numbers == 0 or first.numbers != second.numbers:
+        return sums
+    if same_type and first.kind in ("U64", "I64"):
+        _wide_integers(old, new, first.kind, sums)
+        return sums
+    with np.errstate(all="ignore"):
+        a, b = _single(old, first.kind, scratch.old), _single(new, second.kind, scratch.new)
+        if a is None or b is None or not _add_single(a, b, sums, scratch, None if same_type else first.numbers):
+            a, b = exactly(old, first.kind), exactly(new, second.kind)
+            _add_exact(a, b, sums, None if same_type else first.numbers)
+    return sums
+
+
+def squares(old: Array, scheme: Scheme, scratch: Scratch) -> Any:
+    """The sum of squares of a block's finite numbers, for units that are equal on both sides; and how many are NaN, infinite."""
+    with np.errstate(all="ignore"):
+        a = _single(old, scheme.kind, scratch.old)
+        if a is not None:
+            total = float(np.dot(a, a))
+            if _SMALL < total < _LARGE or (total == 0 and not a.any()):
+                return total, 0, 0
+        exact = exactly(old, scheme.kind)
+        finite = np.isfinite(exact)
+        nan = int(np.count_nonzero(np.isnan(exact)))
+        kept = exact[finite]
+        return _dot(kept, kept), nan, len(exact) - len(kept) - nan
+
+
+def _single(raw: Array, kind: str, out: Array) -> Array | None:
+    """A block as singles, exactly; None where the type has no such form or something is not finite."""
+    if kind == "F32":
+        return raw.view("<f4")
+    if kind == "BF16":
+        words = raw.view("<u2")
+        made = out[: len(words)]
+        np.left_shift(words, 16, out=made.view(np.uint32), dtype=np.uint32)
+        return made
+    if kind in _EXACT_IN_SINGLE:
+        numbers = raw.view(_INTEGERS[kind])
+        made = out[: len(numbers)]
+        np.copyto(made, numbers)
+        return made
+    short = _SHORT.get(kind)
+    if short is None:
+        return None
+    words = raw.view(short.raw)
+    if _has_special(words, short):
+        return None
+    made = out[: len(words)]
+    bits = made.view(np.int32)
+    # The sign fills the bits above it; the mask leaves one.
+    np.left_shift(words, short.shift, out=bits, dtype=np.int32)
+    np.bitwise_and(bits, np.uint32(short.mask).view(np.int32), out=bits)
+    np.multiply(made, np.float32(short.scale), out=made)
+    return made
+
+
+def _has_special(words: Array, short: _Short) -> bool:
+    if not len(words):
+        return False
+    if short.fnuz:
+        return bool(words.min() == -128)
+    magnitude = np.bitwise_and(words, words.dtype.type((1 << (8 * words.itemsize - 1)) - 1))
+    return bool(magnitude.max() >= short.limit)
+
+
+def exactly(raw: Array, kind: str) -> Array:
+    """A block as doubles (F64 as long doubles), with NaN and infinities."""
+    if kind == "F64":
+        return raw.view("<f8").astype(np.longdouble)
+    if kind == "F32":
+        return raw.view("<f4").astype(np.float64)
+    if kind == "F16":
+        return raw.view("<f2").astype(np.float64)
+    if kind == "BF16":
+        return np.left_shift(raw.view("<u2"), 16, dtype=np.uint32).view(np.float32).astype(np.float64)
+    if kind in _INTEGERS:
+        return raw.view(_INTEGERS[kind]).astype(np.float64)
+    return _table(kind)[raw.view(_EIGHT)]
+
+
+def _table(kind: str) -> Array:
+    """The values of all 256 codes of an 8-bit float."""
+    codes = np.arange(256)
+    if kind == "F8_E8M0":
+        return np.where(codes == 255, np.nan, 2.0 ** (codes - 127.0))
+    short = _SHORT[kind]
+    words = codes.astype(np.uint8).view(np.int8).astype(np.int32)
+    values = ((words << short.shift) & np.uint32(short.mask).view(np.int32)).astype(np.int32).view(np.float32)
+    made = values.astype(np.float64) * short.scale
+    if short.fnuz:
+        made[128] = np.nan
+        return made
+    made[(codes & 0x7F) >= short.limit] = np.nan
+    if kind == "F8_E5M2":
+        made[0x7C], made[0xFC] = np.inf, -np.inf
+    return made
+
+
+def _add_single(a: Array, b: Array, sums: Sums, scratch: Scratch, numbers: int | None) -> bool:
+    """Add a block of singles; False, and nothing added, where singles do not do."""
+    if not len(a):
+        return True
+    d = scratch.difference[: len(a)]
+    np.subtract(b, a, out=d)
+    largest = max(float(d.max()), -float(d.min()))
+    dd, da, aa = float(np.dot(d, d)), float(np.dot(d, a)), float(np.dot(a, a))
+    if not (_fits(dd, largest) and aa < _LARGE and (aa > _SMALL or not a.any())):
+        return False
+    if numbers is not None:
+        sums.changed += int(np.count_nonzero((d != 0).reshape(-1, numbers).any(axis=1)))
+    sums.dd, sums.da, sums.aa, sums.largest = dd, da, aa, largest
+    return True
+
+
+def _fits(dd: float, largest: float) -> bool:
+    # Written so that a NaN does not fit.
+    return dd == largest == 0 or _SMALL < dd < _LARGE
+
+
+def _add_exact(a: Array, b: Array, sums: Sums, numbers: int | None) -> None:
+    if numbers is not None:
+        differs = (a != b) & ~(np.isnan(a) & np.isnan(b))
+        sums.changed += int(np.count_nonzero(differs.reshape(-1, numbers).any(axis=1)))
+    sums.old_nan, sums.new_nan = int(np.count_nonzero(np.isnan(a))), int(np.count_nonzero(np.isnan(b)))
+    sums.old_inf, sums.new_inf = int(np.count_nonzero(np.isinf(a))), int(np.count_nonzero(np.isinf(b)))
+    finite = np.isfinite(a) & np.isfinite(b)
+    if not finite.all():
+        a, b = a[finite], b[finite]
+    if len(a):
+        d = b - a
+        sums.dd, sums.da, sums.aa, sums.largest = _dot(d, d), _dot(d, a), _dot(a, a), float(np.abs(d).max())
+
+
+def _dot(a: Array, b: Array) -> Any:
+    total = np.dot(a, b)
+    # A long double is kept only where a double would not hold it.
+    narrow = float(total)
+    return narrow if _is_ordinary(narrow) or total == 0 else total
+
+
+def _is_ordinary(value: float) -> bool:
+    return 1e-290 < abs(value) < 1e290
+
+
+def _wide_integers(old: Array, new: Array, kind: str, sums: Sums) -> None:
+    """64-bit integers: their difference is exact (it fits 64 bits without sign), then everything is in double."""
+    a, b = old.view(_INTEGERS[kind]), new.view(_INTEGERS[kind])
+    if not len(a):
+        return
+    up = b >= a
+    distance = np.where(up, b.view("<u8") - a.view("<u8"), a.view("<u8") - b.view("<u8")).astype(np.float64)
+    d = np.where(up, distance, -distance)
+    wide = a.astype(np.float64)
+    sums.dd, sums.da, sums.aa = float(np.dot(d, d)), float(np.dot(d, wide)), float(np.dot(wide, wide))
+    sums.largest = float(distance.max())
