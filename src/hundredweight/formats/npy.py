@@ -28,10 +28,11 @@ MAGIC = b"\x93NUMPY"
 MAX_HEADER = 1 << 16
 ALONE = "arr_0"
 """The name of a `.npy` file's array, as `numpy.savez` calls one without a name."""
-_TYPES = {
+TYPES = {
     "b1": "BOOL", "u1": "U8", "i1": "I8", "u2": "U16", "i2": "I16", "u4": "U32", "i4": "I32", "u8": "U64", "i8": "I64",
     "f2": "F16", "f4": "F32", "f8": "F64", "c8": "C64", "c16": "C128",
 }  # fmt: skip
+"""Our names of NumPy's types, which it writes after a mark of their byte order."""
 
 
 def matches(source: Source) -> bool:
@@ -104,12 +105,12 @@ def _tensor(name: str, header: dict[str, object], start: int, end: int, member: 
     descr, shape = header["descr"], header["shape"]
     if isinstance(descr, str) and descr.endswith("O"):
         raise FormatError(f"array '{label}' holds pickled Python objects, which are never loaded", start)
-    if not isinstance(descr, str) or descr[1:] not in _TYPES or descr[0] not in "<>|=":
+    if not isinstance(descr, str) or descr[1:] not in TYPES or descr[0] not in "<>|=":
         raise FormatError(f"array '{label}' has type '{shorten(str(descr), 60)}', which is no number", start)
     if not isinstance(shape, tuple) or not all(type(extent) is int for extent in shape):
         raise FormatError(f"array '{label}' has a shape that is no tuple of numbers", start)
     check_shape(shape, name, start)
-    dtype = _TYPES[descr[1:]]
+    dtype = TYPES[descr[1:]]
     size = byte_count(dtype, shape)
     if start + size != end:
         raise FormatError(f"array '{label}' takes {size} bytes by shape, {end - start} are there", start)

@@ -1,0 +1,165 @@
+"""The merge driver of LFS files, and the merge of files that a user names.
+
+Git gives a driver what it stores: pointers. Their objects are read from the local store (fetched where they are missing),
+the merged object goes into it, and its pointer takes the place of ours.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hundredweight.base.files import AtomicFile, copy_content, write_file
+from hundredweight.base.ids import Oid
+from hundredweight.client.downloads import Downloads
+from hundredweight.client.merge_weights import NotMergeable, open_versions, plan, write
+from hundredweight.client.weight_files import CannotOpen
+from hundredweight.protocol.pointer import CUTOFF, Pointer, try_parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hundredweight.client.merge_rules import MergeRules
+    from hundredweight.client.merge_weights import Merge
+    from hundredweight.client.workspace import Workspace
+
+DRIVER = "lfs"
+COMMAND = "cwt merge-driver -- %O %A %B %P"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The files that git hands to a driver: `ours` is also where the result is expected. `path` is what they are versions of."""
+
+    base: str
+    ours: str
+    theirs: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Merged:
+    """How a merge went: how many tensors are not ours, how many of them were computed, and metadata keys that stayed ours."""
+
+    changed: int = 0
+    computed: int = 0
+    kept: list[str] = field(default_factory=list)
+
+
+class ObjectMissing(CannotOpen):
+    """A version's object is not in the local store, and could not be fetched; `oid` names it."""
+
+    hint = "run 'git lfs fetch --all' where the server can be reached, then 'git checkout --merge -- PATH'"
+
+    def __init__(self, name: str, pointer: Pointer, cause: Exception) -> None:
+        super().__init__(name, f"its object {pointer.oid[:12]} is not here and could not be fetched: {cause}")
+        self.oid = pointer.oid
+
+
+def driver_config() -> dict[str, str]:
+    """The keys of git's configuration by which it runs the driver for `merge=lfs`."""
+    return {f"merge.{DRIVER}.name": "weights by tensors, other LFS files as binary", f"merge.{DRIVER}.driver": COMMAND}
+
+
+def drive(workspace: Workspace, sides: Sides, rules: MergeRules, say: Callable[[str], None]) -> Merged:
+    """Merge, and write the result's pointer over `sides.ours`. Raises `MergeConflict`, `NotMergeable`, `ObjectMissing` and
+    others; then ours is as it was."""
+    if _same(sides.ours, sides.theirs) or _same(sides.base, sides.theirs):
+        return Merged()
+    if _same(sides.base, sides.ours):
+        _replace(sides.ours, sides.theirs)
+        return Merged()
+    objects = _Objects(workspace, sides.path, say)
+    base, ours, theirs = (objects.find(path) for path in (sides.base, sides.ours, sides.theirs))
+    with open_versions(base, ours, theirs, sides.path) as versions:
+        merge = plan(sides.path, versions, rules)
+        if merge.whole is versions.ours:
+            return _outcome(merge)
+        if merge.whole is versions.theirs:
+            _replace(sides.ours, sides.theirs)
+            return _outcome(merge)
+        with workspace.store.writer() as target:
+            write(merge, target)
+            pointer = Pointer(_oid(target), target.size)
+            target.commit(workspace.store.path(pointer.oid))
+        write_file(sides.ours, pointer.encode())
+        return _outcome(merge)
+
+
+def merge_files(base: str, ours: str, theirs: str, output: str, rules: MergeRules) -> Merged:
+    """Merge three weight files into `output`, which may be one of them. Raises as `drive`."""
+    with open_versions(base, ours, theirs, os.path.basename(output)) as versions:
+        merge = plan(output, versions, rules)
+        if merge.whole is not None:
+            _replace(output, merge.whole.path)
+            return _outcome(merge)
+        with AtomicFile(output) as target:
+            write(merge, target)
+            target.commit()
+        return _outcome(merge)
+
+
+def _outcome(merge: Merge) -> Merged:
+    results = merge.plan.results
+    ours = merge.versions.ours.items
+    changed = sum(r.computed or r.name not in ours or r.item.content != ours[r.name].content for r in results)
+    removed = len(ours.keys() - {result.name for result in results})
+    return Merged(changed + removed, sum(result.computed for result in results), list(merge.plan.kept))
+
+
+class _Objects:
+    """The content that each of git's three files stands for, as a file."""
+
+    def __init__(self, workspace: Workspace, path: str, say: Callable[[str], None]) -> None:
+        self._workspace = workspace
+        self._path = path
+        self._say = say
+        self._downloads: Downloads | None = None
+
+    def find(self, file: str) -> str:
+        """The object's path in the store for a pointer, else `file` itself. Raises `ObjectMissing`, `NotMergeable`."""
+        pointer = _pointer(file)
+        if pointer is None or pointer.size == 0:
+            return file
+        if pointer.extensions:
+            raise NotMergeable(self._path, "its content went through LFS extensions")
+        store = self._workspace.store
+        if not store.has(pointer.oid, pointer.size):
+            self._fetch(pointer)
+        return store.path(pointer.oid)
+
+    def _fetch(self, pointer: Pointer) -> None:
+        self._say(f"fetching object {pointer.oid[:12]} of '{self._path}'")
+        if self._downloads is None:
+            self._downloads = Downloads(self._workspace)
+        failure = self._downloads.fetch(self._path, pointer)
+        if failure is not None:
+            raise ObjectMissing(self._path, pointer, failure) from failure
+
+
+def _pointer(file: str) -> Pointer | None:
+    with open(file, "rb") as reader:
+        data = reader.read(CUTOFF)
+    return try_parse(data) if len(data) < CUTOFF else None
+
+
+def _same(one: str, other: str) -> bool:
+    return filecmp.cmp(one, other, shallow=False)
+
+
+def _replace(target: str, source: str) -> None:
+    with AtomicFile(target) as copy:
+        descriptor = os.open(source, os.O_RDONLY)
+        try:
+            copy_content(descriptor, copy.descriptor, os.fstat(descriptor).st_size)
+        finally:
+            os.close(descriptor)
+        copy.commit()
+
+
+def _oid(target: AtomicFile) -> Oid:
+    with open(target.temp, "rb") as reader:
+        return Oid(hashlib.file_digest(reader, "sha256").hexdigest())
