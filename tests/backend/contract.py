@@ -68,6 +68,10 @@ class BackendContract:
             backend.delete(key)
         with pytest.raises(InvalidKey):
             backend.local_path(key)
+        with pytest.raises(InvalidKey):
+            backend.move(key, "good")
+        with pytest.raises(InvalidKey):
+            backend.move("good", key)
         assert list(backend.list()) == []
 
     def test_a_second_put_changes_nothing(self, backend: Backend) -> None:
@@ -168,6 +172,18 @@ class BackendContract:
         assert not backend.delete("k")
         assert backend.put("k", b"second")
         assert b"".join(backend.read("k")) == b"second"
+
+    def test_a_moved_value_is_under_its_new_key_alone(self, backend: Backend) -> None:
+        backend.put("a/old", b"value")
+        pieces = backend.read("a/old")
+        assert backend.move("a/old", "b/c/new")
+        assert b"".join(pieces) == b"value"
+        assert [(stat.key, stat.size) for stat in backend.list()] == [("b/c/new", 5)]
+        assert not backend.move("a/old", "b/c/new")
+        assert b"".join(backend.read("b/c/new")) == b"value"
+        backend.put("a/old", b"another")
+        assert backend.move("b/c/new", "a/old")
+        assert b"".join(backend.read("a/old")) == b"value"
 
     def test_list_gives_keys_in_order_below_a_prefix(self, backend: Backend) -> None:
         keys = ["a.b", "a/b", "a/c/d", "a0", "ab/c", "b/a", "B/a"]

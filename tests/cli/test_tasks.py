@@ -34,6 +34,17 @@ def test_who_watches_sees_it_grow_on_one_line(monkeypatch: pytest.MonkeyPatch) -
     assert out.getvalue() == f"{'Examining commits:   0% (0/2)':<40}\rExamining commits: 100% (2/2), done.\n"
 
 
+def test_an_unfinished_step_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    for live, expected in ((True, f"{'Working: ...':<20}\r{'':<20}\r"), (False, "")):
+        out = io.StringIO()
+        tasks = Tasks(out, live=live)
+        tasks.step("Working")
+        tasks.abandon()
+        tasks.finish()
+        assert out.getvalue() == expected
+
+
 def test_nothing_to_count_is_all_done() -> None:
     out = io.StringIO()
     tasks = Tasks(out, live=False)

@@ -60,7 +60,7 @@ def test_records_that_come_during_a_commit_share_the_next(services: Services, mo
         assert isinstance(lost.exception(), RepositoryMissing)
     assert len(commits) == 2
     assert len(services.objects.possessed(repository, [oid(number) for number in range(10)])) == 10
-    assert not services.objects.recorded(oid(99))
+    assert not services.objects.has(oid(99))
 
 
 def test_a_commit_that_fails_fails_them_all_and_the_next_succeeds(

@@ -22,7 +22,7 @@ from hundredweight.backend.interface import (
     check_key,
     check_prefix,
 )
-from hundredweight.base.files import AtomicFile, WriteError, make_folders
+from hundredweight.base.files import AtomicFile, WriteError, make_folders, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,6 +79,18 @@ class FolderBackend:
             try:
                 os.unlink(self.path(key))
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return False
+        return True
+
+    def move(self, key: str, target: str) -> bool:
+        source, goal = self.path(key), self.path(target)
+        with _mapped(f"cannot move '{key}'"):
+            if not os.path.isfile(source):
+                return False
+            try:
+                make_folders(os.path.dirname(goal), durable=True)
+                publish(source, goal, durable=True)
+            except FileNotFoundError:
                 return False
         return True
 

@@ -128,6 +128,11 @@ class Backend(Protocol):
     def delete(self, key: str) -> bool:
         """Remove; False when nothing was there. Raises `InvalidKey`, `BackendFailed`."""
 
+    def move(self, key: str, target: str) -> bool:
+        """Rename; False, with nothing changed, when nothing was under `key`. What may lie at `target` is replaced, so the caller
+        knows that nobody else uses it. Raises `InvalidKey`, `BackendFull`, `BackendFailed`.
+        """
+
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """Every value whose key starts with `prefix` (empty, or whole parts ending in `/`), in order of key.
 

@@ -60,6 +60,17 @@ class MemoryBackend:
                 self._used -= len(found[0])
             return found is not None
 
+    def move(self, key: str, target: str) -> bool:
+        check_key(key)
+        check_key(target)
+        self.fault()
+        with self._lock:
+            if key not in self.values:
+                return False
+            self._used -= len(self.values.get(target, (b"", 0))[0])
+            self.values[target] = self.values.pop(key)
+            return True
+
     def list(self, prefix: str = "") -> Iterator[Stat]:
         check_prefix(prefix)
         for key in sorted(self.values):

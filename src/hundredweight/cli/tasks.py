@@ -60,6 +60,13 @@ class Tasks:
         self._line = ""
         self._drawn = 0.0
 
+    def abandon(self) -> None:
+        """The current step, if any, ends unfinished: nothing claims that it was done. What was drawn of it is wiped."""
+        if self._line and self._live:
+            self._out.write(f"{self._padded('')}\r")
+            self._out.flush()
+        self._line = ""
+
     def _show(self, line: str) -> None:
         self._line = line
         now = time.monotonic()

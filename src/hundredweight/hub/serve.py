@@ -60,7 +60,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         if token:
             announce(f"admin token: {token}")
         app = create_app(settings, services=services, log=log)
-        asyncio.run(_run(app, listener, settings, log, announce))
+        asyncio.run(_run(app, listener, services, log, announce))
         log.event("stopped")
 
 
@@ -145,9 +145,10 @@ class _Granian(Server):
 
 
 async def _run(
-    app: Starlette, listener: socket.socket, settings: Settings, log: Log, announce: Callable[[str], None]
+    app: Starlette, listener: socket.socket, services: Services, log: Log, announce: Callable[[str], None]
 ) -> None:
     """Serve until a signal. The first lets running requests finish, a second ends them too."""
+    settings = services.settings
     for name in ("granian", "_granian"):
         logging.getLogger(name).addHandler(ServerLog(log))
     url = url_of(listener, settings.host)
@@ -160,6 +161,7 @@ async def _run(
             serving.cancel()
             return
         log.event("stopping", grace=settings.grace_seconds)
+        services.stopping.set()
         server.stop()  # type: ignore[no-untyped-call]
 
     for number in (signal.SIGTERM, signal.SIGINT):

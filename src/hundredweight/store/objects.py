@@ -1,23 +1,28 @@
 """The hub's objects: whole, verified, under `objects/aa/bb/OID` of a backend (git-lfs's own layout in a folder).
 
-An object shows under its name only after its length and its SHA-256 were found right, and stays as it is from then on. Which
-repository possesses it is the hub's record, not known here. All calls block.
+An object shows under its name only after its length and its SHA-256 were found right, and stays as it is from then on. One that
+is found damaged later is moved to `quarantine/`, where nobody takes it for the object. Which repository possesses it is the
+hub's record, not known here. All calls block.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import DamageError
-from hundredweight.base.ids import Oid
+from hundredweight.base.ids import InvalidId, Oid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from hundredweight.backend.interface import Backend, Buffer
 
-__all__ = ["ObjectMismatch", "ObjectStore", "ObjectWriter"]
+__all__ = ["ObjectMismatch", "ObjectStore", "ObjectWriter", "Stored"]
+
+QUARANTINE = "quarantine/"
 
 
 class ObjectMismatch(DamageError):
@@ -30,6 +35,17 @@ class ObjectMismatch(DamageError):
         super().__init__(f"object '{oid}' was refused: {reason}")
         self.oid = oid
         self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Something that lies in the store: an object, or, where `oid` is None, what is no object of it. `name` says where,
+    `modified` since when (seconds since 1970)."""
+
+    name: str
+    size: int
+    modified: float
+    oid: Oid | None
 
 
 class ObjectStore:
@@ -59,12 +75,41 @@ class ObjectStore:
         """The object as a file, where the backend has files."""
         return self.backend.local_path(self.key(oid))
 
+    def contents(self) -> Iterator[Stored]:
+        """Everything that is stored, objects in order of id; without what was quarantined."""
+        for stat in self.backend.list():
+            if not stat.key.startswith(QUARANTINE):
+                yield Stored(stat.key, stat.size, stat.modified, self._oid_of(stat.key))
+
     def ids(self) -> Iterator[tuple[Oid, int]]:
         """Every stored object with its size, in order of id."""
-        for stat in self.backend.list():
-            name = stat.key.rpartition("/")[2]
-            if len(name) == 64 and stat.key == self.key(Oid(name)):
-                yield Oid(name), stat.size
+        for found in self.contents():
+            if found.oid is not None:
+                yield found.oid, found.size
+
+    def quarantine(self, oid: Oid) -> str:
+        """Move damaged bytes aside, so that the object counts as missing; where they are now. Empty, with nothing changed, when
+        they are the object's after all (an upload replaced them just now), or gone. Never deletes.
+
+        Raises `BackendFull`, `BackendFailed`.
+        """
+        place = f"{QUARANTINE}{oid}.{os.urandom(4).hex()}"
+        if not self.backend.move(self.key(oid), place):
+            return ""
+        digest = hashlib.sha256()
+        for piece in self.backend.read(place):
+            digest.update(piece)
+        if digest.hexdigest() == oid:
+            self.backend.move(place, self.key(oid))
+            return ""
+        return place
+
+    def _oid_of(self, key: str) -> Oid | None:
+        try:
+            oid = Oid.parse(key.rpartition("/")[2])
+        except InvalidId:
+            return None
+        return oid if key == self.key(oid) else None
 
 
 class ObjectWriter:
@@ -90,20 +135,17 @@ class ObjectWriter:
         for part in parts:
             self._hash.update(part)
 
-    def finish(self, *, trusted: bool) -> bool:
-        """Publish; False when the store had the object already. Raises `ObjectMismatch`, `BackendFull`, `BackendFailed`.
+    def finish(self) -> None:
+        """Publish. Raises `ObjectMismatch`, `BackendFull`, `BackendFailed`.
 
-        `trusted` says whether what may lie under this name was verified once (the hub has a record of it). A file that
-        nobody vouches for, or one of another length, is replaced: these bytes are verified.
+        What lies under the name already is replaced: it is the same bytes or damaged ones, and telling which costs reading it,
+        where these bytes are verified and at hand. Who reads the old file reads it to its end.
         """
         if self._target.size != self.size:
             raise ObjectMismatch(self.oid, f"{self._target.size} bytes came where {self.size} were announced")
         if self._hash.hexdigest() != self.oid:
             raise ObjectMismatch(self.oid, f"the bytes that came have the SHA-256 '{self._hash.hexdigest()}'")
-        if trusted and self._store.size(self.oid) == self.size:
-            self._target.abort()
-            return False
-        return self._target.commit(self._store.key(self.oid), replace=True)
+        self._target.commit(self._store.key(self.oid), replace=True)
 
     def abort(self) -> None:
         self._target.abort()

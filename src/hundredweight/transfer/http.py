@@ -32,7 +32,7 @@ from hundredweight.git import urlmatch
 from hundredweight.protocol.message import MAX_BODY, BadMessage, parse_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from urllib.parse import SplitResult
 
     from urllib3.response import BaseHTTPResponse
@@ -178,6 +178,23 @@ class Response:
         if self._traced and data:
             _trace_body(data)
         return data
+
+    def lines(self, limit: int) -> Iterator[bytes]:
+        """The body's lines, each as soon as it is there. Raises `BadMessage` for one longer than `limit`, `ConnectionFailed`."""
+        pending = b""
+        while True:
+            try:
+                data = self._raw.read1(64 << 10, decode_content=self._decode)
+            except (HTTPError, OSError) as error:
+                raise broken(self.request.method, self.request.url, error) from error
+            *lines, pending = (pending + data).split(b"\n")
+            yield from lines
+            if len(pending) > limit:
+                raise BadMessage("response", f"a line is longer than {limit} bytes")
+            if not data:
+                if pending:
+                    yield pending
+                return
 
     def content(self, limit: int = MAX_BODY) -> bytes:
         """The whole body. Raises `BadMessage` when it is longer than `limit`."""

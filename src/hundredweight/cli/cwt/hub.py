@@ -1,4 +1,4 @@
-"""`cwt hub`: run and administer a hub: serve, repo, token, stats.
+"""`cwt hub`: run and administer a hub: serve, repo, token, stats, check.
 
 `cwt hub NAME` is the module `cli/cwt/hub_NAME.py`, with `run` and `parser` as every command module. `pre-receive` is git's hook
 on the hub's side and not for people, so no list shows it.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hundredweight.cli.env import Environment
 
-COMMANDS = ("serve", "repo", "token", "stats")
+COMMANDS = ("serve", "repo", "token", "stats", "check")
 _HIDDEN = ("pre-receive",)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from typing import Protocol
 
 
@@ -59,6 +60,46 @@ class HubStats(TypedDict):
     by_repository: list[RepositoryStats]
 
 
+class CheckFinding(TypedDict):
+    """One thing that a check found. `kind` is one of `store.check.Kind`; `name` the object's id, or where a stray thing lies;
+    `repositories` some that possess the object; `place` where its bytes were moved to, empty when they were not."""
+
+    event: Literal["finding"]
+    kind: str
+    name: str
+    size: int
+    reason: str
+    repositories: list[str]
+    place: str
+
+
+class CheckProgress(TypedDict):
+    """How far a check is: `objects` of about `total`, and bytes read."""
+
+    event: Literal["progress"]
+    objects: int
+    total: int
+    bytes: int
+
+
+class CheckReport(TypedDict):
+    """The last of a check. `ok` says that nothing is damaged, unreadable or missing; the numbers count findings by kind."""
+
+    event: Literal["end"]
+    ok: bool
+    objects: int
+    bytes: int
+    damaged: int
+    unreadable: int
+    missing: int
+    unrecorded: int
+    stray: int
+    quarantined: int
+
+
+CheckEvent = CheckFinding | CheckProgress | CheckReport
+
+
 if TYPE_CHECKING:
 
     class Administration(Protocol):
@@ -75,4 +116,8 @@ if TYPE_CHECKING:
             """End the token with that id, or all of that name."""
 
         def stats(self) -> HubStats: ...
+        def check(self, *, repair: bool) -> Generator[CheckEvent]:
+            """Verify every stored object; `repair` moves damaged ones aside. Findings and progress as they come, last a
+            `CheckReport`. Closing the iterator ends the check."""
+
         def close(self) -> None: ...

@@ -13,13 +13,15 @@ from hundredweight.transfer.http import Exchange, HttpError, Request
 from hundredweight.transfer.pools import Pools
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from hundredweight.git.config import Config
     from hundredweight.git.run import Git
-    from hundredweight.hub.admin.interface import HubStats, NewToken, RepositoryFacts, TokenFacts
+    from hundredweight.hub.admin.interface import CheckEvent, HubStats, NewToken, RepositoryFacts, TokenFacts
+    from hundredweight.transfer.http import Response
 
 MAX_ANSWER = 64 << 20
+MAX_LINE = 1 << 20
 _HINTS = {
     401: "pass a token of this hub with --token or CWT_HUB_TOKEN; the first one is in DIR/admin-token on the hub",
     403: "use a token with admin scope; 'cwt hub token create --scope admin' makes one",
@@ -35,8 +37,8 @@ class NotAHub(RemoteError):
 class HubRefused(RemoteError):
     """The hub refused what was asked. `status` is the answer's."""
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message, hint=_HINTS.get(status, ""))
+    def __init__(self, status: int, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint or _HINTS.get(status, ""))
         self.status = status
 
 
@@ -82,24 +84,45 @@ class RemoteAdministration:
         found: HubStats = self._ask("GET", "/stats")
         return found
 
+    def check(self, *, repair: bool) -> Generator[CheckEvent]:
+        with self._send("POST", "/check", {"repair": repair}) as response:
+            for line in response.lines(MAX_LINE):
+                event = _parse(line, self._base)
+                if event.get("event") == "error":
+                    raise HubRefused(503, str(event.get("message", "")), hint=str(event.get("hint", "")))
+                yield event
+                if event.get("event") == "end":
+                    return
+        raise NotAHub(f"'{self._base}/check' ended without a result", hint="run the command again")
+
     def close(self) -> None:
         self._pools.close()
 
     def _ask(self, method: str, path: str, fields: Mapping[str, object] | None = None) -> Any:
+        with self._send(method, path, fields) as response:
+            content = response.content(MAX_ANSWER)
+        return _parse(content, self._base) if content else {}
+
+    def _send(self, method: str, path: str, fields: Mapping[str, object] | None) -> Response:
         headers = {"Accept": "application/json", "Authorization": f"Bearer {self._token}"}
         body = None
         if fields is not None:
             headers["Content-Type"] = "application/json"
             body = json.dumps(fields).encode()
         try:
-            with self._exchange.send(Request(method, self._base + path, headers, body)) as response:
-                content = response.content(MAX_ANSWER)
+            return self._exchange.send(Request(method, self._base + path, headers, body))
         except HttpError as error:
             # A hub's own answer about something missing names it; "not found" alone is about the path.
             if error.body is None or (error.status == 404 and error.reason == "not found"):
                 raise NotAHub(f"'{self._base}' answered with status {error.status}") from error
             raise HubRefused(error.status, error.reason) from error
-        try:
-            return json.loads(content) if content else {}
-        except ValueError as error:
-            raise NotAHub(f"'{self._base}' answered something else than JSON") from error
+
+
+def _parse(content: bytes, base: str) -> Any:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise NotAHub(f"'{base}' answered something else than JSON") from error
+    if not isinstance(found, dict):
+        raise NotAHub(f"'{base}' answered something else than a JSON object")
+    return found

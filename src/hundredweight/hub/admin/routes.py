@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from hundredweight.base.errors import CwtError
 from hundredweight.base.ids import InvalidId, RepoName
 from hundredweight.hub.admin.service import LocalAdministration
 from hundredweight.hub.context import in_thread, json_body, principal_of, services_of
@@ -14,8 +16,11 @@ from hundredweight.hub.errors import Unprocessable
 from hundredweight.protocol.message import MAX_SIZE, Fields
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator, Mapping
+
     from starlette.requests import Request
 
+    from hundredweight.hub.admin.interface import CheckEvent
     from hundredweight.hub.tokens.service import Principal
 
 MAX_BODY = 64 << 10
@@ -75,6 +80,30 @@ async def stats(request: Request) -> Response:
     return JSONResponse(await in_thread(admin.stats))
 
 
+async def check(request: Request) -> Response:
+    """Body: `repair` (false). 200 with one JSON object a line, as they come; the last one's `event` is `end`, or `error`."""
+    principal = await principal_of(request)
+    fields = Fields.parse(await json_body(request, MAX_BODY), "check")
+    admin = await _administration(request, principal)
+    events = admin.check(repair=fields.flag("repair"))
+    first = await in_thread(next, events)
+    return StreamingResponse(_lines(first, events, request), media_type="application/x-ndjson")
+
+
+async def _lines(first: CheckEvent, events: Generator[CheckEvent], request: Request) -> AsyncIterator[bytes]:
+    """One event a line. What fails after the answer began can only be said in it."""
+    event: Mapping[str, object] | None = first
+    try:
+        while event is not None:
+            yield json.dumps(event).encode() + b"\n"
+            event = await in_thread(next, events, None)
+    except CwtError as error:
+        said = {"event": "error", "message": error.message, "hint": error.hint, "request_id": request.state.request_id}
+        yield json.dumps(said).encode() + b"\n"
+    finally:
+        events.close()
+
+
 API = "/api/v1"
 ROUTES = [
     Route(f"{API}/repositories", list_repositories, methods=["GET"]),
@@ -84,6 +113,7 @@ ROUTES = [
     Route(f"{API}/tokens", create_token, methods=["POST"]),
     Route(f"{API}/tokens/{{which:path}}", revoke_token, methods=["DELETE"]),
     Route(f"{API}/stats", stats, methods=["GET"]),
+    Route(f"{API}/check", check, methods=["POST"]),
 ]
 
 

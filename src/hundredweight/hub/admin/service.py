@@ -10,9 +10,13 @@ from hundredweight.base.ids import RepoName
 from hundredweight.hub.admin.interface import HubStats, NewToken, RepositoryFacts, RepositoryStats, TokenFacts
 from hundredweight.hub.database.schema import objects, possession, repositories
 from hundredweight.hub.errors import Unprocessable
+from hundredweight.hub.objects.check import check_objects
 from hundredweight.hub.tokens.service import Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from hundredweight.hub.admin.interface import CheckEvent
     from hundredweight.hub.repos.service import Repository
     from hundredweight.hub.services import Services
     from hundredweight.hub.tokens.service import Token
@@ -59,6 +63,9 @@ class LocalAdministration:
             stored_bytes=totals.stored,
             by_repository=self._by_repository(),
         )
+
+    def check(self, *, repair: bool) -> Generator[CheckEvent]:
+        return check_objects(self._services, repair=repair)
 
     def close(self) -> None:
         self._services.close()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _SLICE = 500
 """Ids in one SQL statement: SQLite bounds the parameters of one."""
+_PAGE = 1000
 
 
 class Possessor(Protocol):
@@ -134,10 +135,35 @@ class Objects:
             for record in batch:
                 record.done = True
 
-    def recorded(self, oid: Oid) -> bool:
+    def all(self) -> Iterator[tuple[Oid, int]]:
+        """Every object that ever came to this hub, verified, with its size, in order of id. Read a page at a time: no transaction
+        stays open meanwhile."""
+        after = ""
+        while True:
+            query = select(objects.c.oid, objects.c.size).where(objects.c.oid > after).order_by(objects.c.oid)
+            with self._database.read() as connection:
+                rows = connection.execute(query.limit(_PAGE)).all()
+            yield from ((Oid(row.oid), row.size) for row in rows)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].oid
+
+    def has(self, oid: Oid) -> bool:
         """Whether the object came to this hub, verified, at some time."""
         with self._database.read() as connection:
             return connection.execute(select(objects.c.oid).where(objects.c.oid == oid)).scalar() is not None
+
+    def holders(self, oid: Oid, limit: int) -> list[RepoName]:
+        """Up to `limit` repositories that possess the object, by name."""
+        query = (
+            select(repositories.c.name)
+            .join(possession, possession.c.repository_id == repositories.c.id)
+            .where(possession.c.oid == oid)
+            .order_by(repositories.c.key)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [RepoName(name) for name in connection.execute(query).scalars()]
 
     def stored(self, oid: Oid, size: int) -> bool:
         """Whether the bytes are here, in full length."""

@@ -15,6 +15,8 @@ from hundredweight.hub.errors import Refusal, Unprocessable
 from hundredweight.store.objects import ObjectMismatch
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.requests import Request
 
     from hundredweight.base.ids import Oid
@@ -65,7 +67,7 @@ async def receive_object(request: Request, services: Services, oid: Oid, grant: 
             await in_thread(_take_small, services, grant, oid, size, parts)
         else:
             with await in_thread(services.store.writer, oid, size) as target:
-                await _receive(request, services, target)
+                await receive(request, services.uploads, lambda parts: _store(target, parts))
                 await in_thread(_complete, services, grant, target)
     except ObjectMismatch:
         services.metrics.refused.inc()
@@ -95,14 +97,18 @@ def _take_small(services: Services, grant: Grant, oid: Oid, size: int, parts: li
 
 def _complete(services: Services, grant: Grant, target: ObjectWriter) -> None:
     """The store first: a crash in between leaves an object that nobody possesses, and the repeated upload succeeds."""
-    target.finish(trusted=services.objects.recorded(target.oid))
+    target.finish()
     services.objects.record(grant.holder, target.oid, target.size, grant.user)
 
 
-async def _receive(request: Request, services: Services, target: ObjectWriter) -> None:
-    uploads = services.uploads
+def _store(target: ObjectWriter, parts: list[bytes]) -> Awaitable[object]:
+    return asyncio.gather(in_thread(target.hash, parts), in_thread(target.write, parts))
+
+
+async def receive(request: Request, uploads: Uploads, store: Callable[[list[bytes]], Awaitable[object]]) -> None:
+    """Hand the request's body to `store`, batch by batch, in order; the next batch is received meanwhile."""
     uploads.running += 1
-    storing: asyncio.Future[tuple[None, None]] | None = None
+    storing: asyncio.Future[object] | None = None
     parts: list[bytes] = []
     held = 0
     try:
@@ -112,23 +118,19 @@ async def _receive(request: Request, services: Services, target: ObjectWriter) -
             if held >= uploads.batch_size:
                 if storing is not None:
                     await storing
-                storing = _store(target, parts)
+                storing = asyncio.ensure_future(store(parts))
                 parts, held = [], 0
                 if uploads.crowded:
                     await storing
         if storing is not None:
             await storing
-        storing = _store(target, parts)
+        storing = asyncio.ensure_future(store(parts))
         await storing
     finally:
         uploads.running -= 1
         if storing is not None and not storing.done():
             # Threads still use the file; it must not be closed under them.
             await asyncio.wait([storing])
-
-
-def _store(target: ObjectWriter, parts: list[bytes]) -> asyncio.Future[tuple[None, None]]:
-    return asyncio.gather(in_thread(target.hash, parts), in_thread(target.write, parts))
 
 
 def _size(request: Request, announced: int, limit: int) -> int:
