@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hundredweight.lineage import message
+from hundredweight.lineage.fields import Value
 from hundredweight.lineage.record import DataVersion, Gpu, Hardware, Record, Status, Tracker, Weights
 
 BY_HAND = """Train digits on data v1.1
@@ -79,7 +80,7 @@ def test_a_failed_run_says_so() -> None:
 
 
 @given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=8), st.dictionaries(KEYS, VALUES, max_size=8))
-def test_values_come_back(parameters: dict[str, message.Value], metrics: dict[str, message.Value]) -> None:
+def test_values_come_back(parameters: dict[str, Value], metrics: dict[str, Value]) -> None:
     found = message.read(message.write(Record("20261123-140000-abc123", parameters=parameters, metrics=metrics)))
     assert found is not None
     assert found.parameters == parameters

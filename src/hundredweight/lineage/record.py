@@ -220,8 +220,8 @@ def _hardware(fields: Fields) -> Hardware:
 
 
 def _data(fields: Fields) -> DataVersion:
-    names = (fields.text(key) for key in ("path", "version", "tree", "digest"))
-    return DataVersion(*names, files=fields.integer("files"), bytes=fields.integer("bytes"))
+    path, version, tree, digest = (fields.text(key) for key in ("path", "version", "tree", "digest"))
+    return DataVersion(path, version, tree, digest, fields.integer("files"), fields.integer("bytes"))
 
 
 def _weights(fields: Fields) -> Weights:
