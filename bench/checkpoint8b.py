@@ -2,8 +2,8 @@
 
 The tensors are those of the published configuration (17,534,247,392 bytes in four shards); the values are drawn: Gaussian, with
 a deviation of its own for every tensor, norms near one. `--bytes` asks for a smaller model of the same build: narrower, then
-with fewer words and layers. `--finetune FROM` writes a fine-tune of an earlier one: every tensor changes a little, as bf16 shows it,
-so most elements stay. Everything streams, and the seed decides every byte.
+with fewer words and layers. `--finetune FROM` writes a fine-tune of an earlier one: every tensor changes a little, as bf16 shows
+it, so most elements stay. Everything streams, and the seed decides every byte.
 """
 
 from __future__ import annotations

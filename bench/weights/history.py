@@ -100,7 +100,7 @@ class Training:
         self.weights = {name: tensor.clone() for name, tensor in _cast(start, run.dtype).items()}
         self.lora: dict[str, tuple[Tensor, Tensor]] = {}
         torch.manual_seed(run.seed)
-        self.optimizer = torch.optim.AdamW(self._groups(), lr=run.rate)
+        self.optimizer = torch.optim.AdamW(self._groups(), lr=run.rate, fused=True)
 
     def finish(self) -> None:
         if all((self.folder / f"{name}.safetensors").exists() for name in self._final_names()):
@@ -108,10 +108,9 @@ class Training:
         schedule = torch.optim.lr_scheduler.LinearLR(self.optimizer, 1.0, 0.0, STEPS)
         rows = self.weights[WORDS].shape[0]
         extra = range(rows - self.run.extra_rows, rows)
-        for step, (first, second) in enumerate(batches(STEPS, self.run.seed, extra), 1):
+        for step, (ids, mask) in enumerate(batches(STEPS, self.run.seed, extra), 1):
             self.optimizer.zero_grad()
-            weights = self.merged()
-            loss = contrastive_loss(embed(weights, *first), embed(weights, *second))
+            loss = contrastive_loss(embed(self.merged(), ids, mask))
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             schedule.step()

@@ -68,8 +68,9 @@ def _norm(weights: Weights, name: str, x: Tensor) -> Tensor:
     return functional.layer_norm(x, x.shape[-1:], weights[name + ".weight"], weights[name + ".bias"], 1e-12)
 
 
-def contrastive_loss(first: Tensor, second: Tensor) -> Tensor:
-    """Each text belongs to the one at its own place among the others of the batch."""
+def contrastive_loss(vectors: Tensor) -> Tensor:
+    """Each text of the first half belongs to the one at its own place in the second, among the others of the batch."""
+    first, second = vectors.chunk(2)
     scores = first @ second.T / TEMPERATURE
     return functional.cross_entropy(scores.float(), torch.arange(len(scores)))
 
@@ -84,8 +85,8 @@ def text_pairs() -> list[tuple[str, str]]:
     return pairs
 
 
-def batches(steps: int, seed: int, extra_rows: range) -> Iterator[tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]]:
-    """(ids, mask) of both sides for each step. With `extra_rows`, a text starts with one of these new tokens by its page."""
+def batches(steps: int, seed: int, extra_rows: range) -> Iterator[tuple[Tensor, Tensor]]:
+    """(ids, mask) of `BATCH` pairs for each step, first halves first. With `extra_rows`, texts start with these tokens."""
     tokenizer = Tokenizer.from_file(str(model_folder() / "tokenizer.json"))
     tokenizer.enable_truncation(LENGTH)
     tokenizer.enable_padding()
@@ -93,11 +94,8 @@ def batches(steps: int, seed: int, extra_rows: range) -> Iterator[tuple[tuple[Te
     pairs = text_pairs()
     for _ in range(steps):
         picked = choice.sample(range(len(pairs)), BATCH)
-        sides = []
-        for side in (0, 1):
-            coded = tokenizer.encode_batch([pairs[number][side] for number in picked])
-            ids = torch.tensor([row.ids for row in coded])
-            if extra_rows:
-                ids[:, 1] = torch.tensor([extra_rows[number % len(extra_rows)] for number in picked])
-            sides.append((ids, torch.tensor([row.attention_mask for row in coded], dtype=torch.bool)))
-        yield sides[0], sides[1]
+        coded = tokenizer.encode_batch([pairs[number][side] for side in (0, 1) for number in picked])
+        ids = torch.tensor([row.ids for row in coded])
+        if extra_rows:
+            ids[:, 1] = torch.tensor([extra_rows[number % len(extra_rows)] for number in picked * 2])
+        yield ids, torch.tensor([row.attention_mask for row in coded], dtype=torch.bool)
