@@ -24,7 +24,7 @@ GIT_LFS_COMMANDS = (
     "ls-files", "migrate", "pointer", "post-checkout", "post-commit", "post-merge", "pre-push", "prune", "pull", "push",
     "smudge", "status", "track", "uninstall", "unlock", "untrack", "update", "version",
 )  # fmt: skip
-CWT_COMMANDS = ("clone", "hub", "id", "inspect", "merge-driver", "merge-weights", "version")
+CWT_COMMANDS = ("clone", "diff", "hub", "id", "inspect", "merge-driver", "merge-weights", "version")
 
 
 def git_lfs() -> NoReturn:

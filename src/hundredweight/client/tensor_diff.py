@@ -131,11 +131,7 @@ class _Comparison:
     def _pair(self, change: TensorChange) -> Pair:
         assert change.old is not None
         assert change.new is not None
-        made = Pair(self._old.place(change.old.name), self._new.place(change.new.name))
-        rows = _rows(change)
-        if rows:
-            made.units = made.units // change.old.shape[0] * rows
-        return made
+        return Pair(self._old.place(change.old.name), self._new.place(change.new.name), rows=_rows(change))
 
 
 def _kind(old: TensorFact, new: TensorFact) -> str:
@@ -172,12 +168,9 @@ def _rows(change: TensorChange) -> int:
 
 
 def _with_statistics(change: TensorChange, statistics: Statistics | None) -> TensorChange | None:
-    rows = _rows(change)
     if statistics is not None:
-        return replace(change, statistics=statistics, rows=rows)
-    if change.kind == CHANGED:
-        return None
-    return replace(change, same_bytes=not rows, rows=rows)
+        return replace(change, statistics=statistics, rows=_rows(change))
+    return None if change.kind == CHANGED else replace(change, same_bytes=True)
 
 
 def _find_renamed(old: TensorHashes, new: TensorHashes) -> dict[str, str]:

@@ -112,16 +112,16 @@ class _Streamed:
 
 
 class Pair:
-    """Two tensors of as many elements (or two beginnings of tensors, `units` long) to compare. Raises `CannotOpen`,
-    `BadWeights`."""
+    """Two tensors of as many elements to compare, or their first `rows` rows: then there are statistics even where these are
+    equal. Raises `CannotOpen`, `BadWeights`."""
 
-    def __init__(
-        self, old: tuple[Model, Part, Tensor], new: tuple[Model, Part, Tensor], *, elements: int | None = None
-    ) -> None:
+    def __init__(self, old: tuple[Model, Part, Tensor], new: tuple[Model, Part, Tensor], *, rows: int = 0) -> None:
         self.schemes = scheme_of(old[2].dtype), scheme_of(new[2].dtype)
         self.readers = _reader(*old), _reader(*new)
-        whole = old[2].nbytes // self.schemes[0].size
-        self.units = whole if elements is None else elements
+        self.units = old[2].nbytes // self.schemes[0].size
+        if rows:
+            self.units = self.units // old[2].shape[0] * rows
+        self.partial = rows > 0
         self.numeric = self.schemes[0].numbers == self.schemes[1].numbers > 0
         self.one_type = self.schemes[0] == self.schemes[1]
         self.sequential = any(reader.sequential for reader in self.readers)
@@ -196,7 +196,7 @@ class Scanner:
             equal += part.equal
         if self._advance is not None:
             self._advance(pair.size)
-        if pair.one_type and not total.changed:
+        if pair.one_type and not total.changed and not pair.partial:
             return None
         if pair.numeric:
             for norm in self._pool.map(lambda span: self._norm(pair, *span), equal):
@@ -278,10 +278,16 @@ def relative(sums: Sums) -> float | None:
 
 
 def cosine(sums: Sums) -> float | None:
-    """From the difference, so that what is left of 1 is exact for versions that hardly differ."""
+    """From the difference, so that what is missing from 1 is right for versions that hardly differ."""
     aa, da, dd = (np.longdouble(value) for value in (sums.aa, sums.da, sums.dd))
     bb = aa + 2 * da + dd
-    if aa == 0 or bb <= 0:
+    if aa <= 0 or bb <= 0:
         return None
     value = float((aa + da) / (np.sqrt(aa) * np.sqrt(bb)))
-    return None if math.isnan(value) else min(max(value, -1.0), 1.0)
+    if value > _NEARLY:
+        sine = max(float((dd / bb) - (da / aa) * (da / bb)), 0.0)
+        return math.sqrt(1 - min(sine, 1.0))
+    return None if math.isnan(value) else max(value, -1.0)
+
+
+_NEARLY = 0.99

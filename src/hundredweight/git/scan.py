@@ -119,6 +119,12 @@ def diff_index(git: Git, treeish: str, *, cached: bool, renames: bool = False) -
     yield from _changes(git, ("diff-index", "-z", *options, *(("--cached",) if cached else ()), treeish, "--"))
 
 
+def diff_changes(git: Git, *arguments: str) -> Iterator[Change]:
+    """What `git diff ARGUMENTS` covers, with renames as the user has them configured; without combined diffs of merges.
+    `git` is git where the user is: pathspecs are relative to that, paths in the result to the top."""
+    yield from _changes(git, ("diff", "--raw", "-z", "--no-abbrev", "--no-relative", "--no-color", *arguments))
+
+
 def read_pointers(git: Git, blobs: Iterable[tuple[str, str]]) -> Iterator[PointerFile]:
     """Of (blob, path) pairs those that are pointers, in order. Blobs are read whole: pass only small ones."""
     with ObjectReader(git) as reader:
@@ -287,7 +293,7 @@ def _changes(git: Git, command: tuple[str, ...], stdin: bytes = b"") -> Iterator
     """Raw diff records (`-z`), of any number of commits."""
     records = _records(git, command, stdin)
     for record in records:
-        if not record.startswith(":"):
+        if not record.startswith(":") or record.startswith("::"):
             continue
         old_mode, new_mode, old_blob, new_blob, status = record[1:].split(" ")
         source = next(records)
