@@ -1,4 +1,4 @@
-"""The hub's objects: whole, verified, under `objects/aa/bb/OID` of a backend (git-lfs's own layout in a folder).
+"""The hub's objects: whole, verified, under `objects/aa/bb/OID` of a backend (git-lfs's own layout in a folder), or packed.
 
 An object shows under its name only after its length and its SHA-256 were found right, and stays as it is from then on. One that
 is found damaged later is moved to `quarantine/`, where nobody takes it for the object. Which repository possesses it is the
@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Protocol
 
+from hundredweight.backend.interface import KeyMissing
 from hundredweight.base.errors import DamageError
 from hundredweight.base.ids import InvalidId, Oid
 
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
 
     from hundredweight.backend.interface import Backend, Buffer
 
-__all__ = ["ObjectMismatch", "ObjectStore", "ObjectWriter", "Stored"]
+__all__ = ["ObjectMismatch", "ObjectStore", "ObjectWriter", "Packed", "Stored"]
 
 QUARANTINE = "quarantine/"
+PACKS = "packs/"
 
 
 class ObjectMismatch(DamageError):
@@ -48,11 +51,22 @@ class Stored:
     oid: Oid | None
 
 
-class ObjectStore:
-    """Verified objects on `backend`. Thread-safe."""
+class Packed(Protocol):
+    """Objects that are kept in packs. Thread-safe."""
 
-    def __init__(self, backend: Backend) -> None:
+    def size(self, oid: Oid) -> int:
+        """Bytes of the object, -1 when it is not packed."""
+
+    def content(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """As `Backend.read`, decoded and verified as it is taken. Raises `KeyMissing`, `DamageError`."""
+
+
+class ObjectStore:
+    """Verified objects on `backend`, loose or `packed`. A loose copy is taken first: reading it costs nothing. Thread-safe."""
+
+    def __init__(self, backend: Backend, packed: Packed | None = None) -> None:
         self.backend = backend
+        self._packed = packed
 
     @staticmethod
     def key(oid: Oid) -> str:
@@ -61,24 +75,43 @@ class ObjectStore:
     def size(self, oid: Oid) -> int:
         """Bytes of the stored object, -1 when it is not here."""
         found = self.backend.stat(self.key(oid))
-        return -1 if found is None else found.size
+        if found is not None:
+            return found.size
+        return -1 if self._packed is None else self._packed.size(oid)
 
     def writer(self, oid: Oid, size: int) -> ObjectWriter:
         """Takes in an object of that id and size."""
         return ObjectWriter(self, oid, size)
 
     def read(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """See `Backend.read`. Not verified: what is stored was verified when it came."""
-        return self.backend.read(self.key(oid), start, end)
+        """See `Backend.read`. A loose object is not verified: what is stored was verified when it came."""
+        if self._packed is not None and self.backend.stat(self.key(oid)) is None:
+            return self._packed.content(oid, start, end)
+        return self._read_loose(oid, start, end)
 
     def local_path(self, oid: Oid) -> str | None:
-        """The object as a file, where the backend has files."""
+        """The loose object as a file, where the backend has files; it may go while nobody has it open."""
         return self.backend.local_path(self.key(oid))
 
+    def remove_loose(self, oid: Oid) -> bool:
+        """Forget the loose copy of an object that is packed; False when there was none. Who reads it reads it to its end."""
+        return self.backend.delete(self.key(oid))
+
+    def _read_loose(self, oid: Oid, start: int, end: int | None) -> Iterator[bytes]:
+        """The loose copy may go between the look and the reading: the packer has packed the object then."""
+        if self._packed is None:
+            return self.backend.read(self.key(oid), start, end)
+        try:
+            pieces = self.backend.read(self.key(oid), start, end)
+            first = next(pieces, b"")
+        except KeyMissing:
+            return self._packed.content(oid, start, end)
+        return chain((first,), pieces)
+
     def contents(self) -> Iterator[Stored]:
-        """Everything that is stored, objects in order of id; without what was quarantined."""
+        """Everything that is stored, objects in order of id; without packs and what was quarantined."""
         for stat in self.backend.list():
-            if not stat.key.startswith(QUARANTINE):
+            if not stat.key.startswith((QUARANTINE, PACKS)):
                 yield Stored(stat.key, stat.size, stat.modified, self._oid_of(stat.key))
 
     def ids(self) -> Iterator[tuple[Oid, int]]:
