@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,7 @@ CASES = (
     Case("8 x 128 MiB", 8, 128 * MIB),
     Case("2,000 x 64 KiB", 2000, 64 * 1024),
 )
+MANY = 1000
 SMALL_BOUND = 1.2
 BOUNDS = {
     "add + commit": 0.5,
@@ -37,6 +38,7 @@ BOUNDS = {
     "switch versions": 0.9,
     "git status": 1.2,
 }
+FROM_HUB = ("git clone", "cwt clone", "git lfs pull", "pull of a new version")
 
 
 @dataclass
@@ -64,14 +66,22 @@ class Row:
 
 
 class Comparison:
-    """One case with both clients. Work folders are made and removed within each round, so the disk stays bounded."""
+    """One case with both clients.
 
-    def __init__(self, case: Case, clients: list[Client], folder: Path) -> None:
+    Work folders of large cases are removed as soon as may be, so the disk stays bounded. Those of many small files stay until
+    the case is over: ext4 passes over inodes that were freed within the last minute one by one, so that thousands of them make
+    every file slow that is created afterwards, for whoever comes next. For the same reason the clients take turns in being first.
+    """
+
+    def __init__(self, case: Case, clients: list[Client], folder: Path, only: Container[str] = BOUNDS) -> None:
+        """`only` names the operations to measure; what they build on is done untimed."""
         self.case = case
         self.clients = clients
+        self.only = only
         self.folder = folder / case.name.replace(" ", "")
         self.rows: dict[str, Row] = {}
         self.hub_peak = 0
+        self._rounds = 0
         for version in (1, 2):
             make_files(self.folder / f"v{version}", case, version)
 
@@ -80,13 +90,21 @@ class Comparison:
 
     def round(self, watch: bool) -> None:
         """Each client once through all operations, each with a hub of its own that starts empty."""
-        for client in self.clients:
-            with running_hub(self.folder) as hub:
+        for client in self.clients if self._rounds % 2 == 0 else reversed(self.clients):
+            folder = self.folder / f"round-{self._rounds}-{client.name}"
+            folder.mkdir()
+            with running_hub(folder, keep=True) as hub:
                 client.sign_in(hub.url, hub.token)
-                Journey(self, client, hub, watch).run()
+                Journey(self, client, hub, watch, folder / "work").run()
                 if client.name == "ours":
                     self.hub_peak = max(self.hub_peak, hub.peak_bytes())
-            shutil.rmtree(self.folder / "work")
+            self.discard(folder)
+        self._rounds += 1
+
+    def discard(self, folder: Path) -> None:
+        """Nobody needs the folder any more."""
+        if self.case.count < MANY:
+            shutil.rmtree(folder)
 
     def record(self, operation: str, client: Client, watch: bool, action: Callable[[], float]) -> None:
         row = self.rows.setdefault(operation, Row(self.case.name, operation))
@@ -101,27 +119,39 @@ class Comparison:
 class Journey:
     """One client's way through all operations, against one hub."""
 
-    def __init__(self, comparison: Comparison, client: Client, hub: Hub, watch: bool) -> None:
+    def __init__(self, comparison: Comparison, client: Client, hub: Hub, watch: bool, folder: Path) -> None:
         self.comparison = comparison
         self.client = client
         self.watch = watch
         self.url = f"{hub.url}/bench/weights.git"
-        self.folder = comparison.folder / "work"
+        self.folder = folder
         self.repository = self.folder / "repository"
 
     def run(self) -> None:
         self.make_repository()
         self.timed("add + commit", self.add_and_commit)
-        self.timed("push", lambda: self.git("push", "-q", "origin", "main"))
+        if self.wants("push", *FROM_HUB):
+            self.timed("push", lambda: self.git("push", "-q", "origin", "main"))
         self.timed("git status", lambda: self.git("status"))
-        self.timed("git clone", lambda: self.clone("clone", "git"))
-        self.timed("cwt clone", lambda: self.clone("direct", "cwt" if self.client.name == "ours" else "git"))
-        self.pull_from_pointers()
-        self.second_version()
-        self.timed("switch versions", lambda: self.git("checkout", "-q", "v1"))
+        if self.wants("git clone", "pull of a new version"):
+            self.timed("git clone", lambda: self.clone("clone", "git"))
+        if self.wants("cwt clone"):
+            self.timed("cwt clone", lambda: self.clone("direct", "cwt" if self.client.name == "ours" else "git"))
+        if self.wants("git lfs pull"):
+            self.pull_from_pointers()
+        if self.wants("pull of a new version", "switch versions"):
+            self.second_version()
+        if self.wants("switch versions"):
+            self.timed("switch versions", lambda: self.git("checkout", "-q", "v1"))
+
+    def wants(self, *operations: str) -> bool:
+        return any(operation in self.comparison.only for operation in operations)
 
     def timed(self, operation: str, action: Callable[[], float]) -> None:
-        self.comparison.record(operation, self.client, self.watch, action)
+        if self.wants(operation):
+            self.comparison.record(operation, self.client, self.watch, action)
+        else:
+            action()
 
     def git(self, *args: str, cwd: Path | None = None, **variables: str) -> float:
         return self.client.run("git", *args, cwd=cwd or self.repository, **variables)
@@ -146,7 +176,7 @@ class Journey:
         seconds = self.client.run(program, "clone", "-q", self.url, name, cwd=self.folder)
         self.check_sizes(self.folder / name)
         if name == "direct":
-            shutil.rmtree(self.folder / name)
+            self.comparison.discard(self.folder / name)
         return seconds
 
     def check_sizes(self, folder: Path) -> None:
@@ -159,15 +189,16 @@ class Journey:
         self.client.run("git", "clone", "-q", self.url, "pointers", cwd=self.folder, GIT_LFS_SKIP_SMUDGE="1")
         self.timed("git lfs pull", lambda: self.git("lfs", "pull", cwd=folder))
         self.check_sizes(folder)
-        shutil.rmtree(folder)
+        self.comparison.discard(folder)
 
     def second_version(self) -> None:
         self.git("tag", "v1")
         self.put_version(2)
         self.add_and_commit()
-        self.git("push", "-q", "origin", "main")
-        self.timed("pull of a new version", lambda: self.pull_new(self.folder / "clone"))
-        shutil.rmtree(self.folder / "clone")
+        if self.wants("pull of a new version"):
+            self.git("push", "-q", "origin", "main")
+            self.timed("pull of a new version", lambda: self.pull_new(self.folder / "clone"))
+            self.comparison.discard(self.folder / "clone")
 
     def pull_new(self, folder: Path) -> float:
         """The way that keeps git from holding files in memory: git for the pointers, then `git lfs pull`."""
@@ -242,6 +273,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=7, help="interleaved runs of each operation (default: 7)")
     parser.add_argument("--case", type=int, action="append", choices=(1, 2, 3), help="only this case (repeatable)")
+    parser.add_argument("--only", action="append", choices=BOUNDS, metavar="OPERATION", help="only this (repeatable)")
     parser.add_argument("--stock", type=Path, default=ROOT / ".peers" / "git-lfs", help="the stock git-lfs")
     parser.add_argument("--no-memory", action="store_true", help="skip the run that samples memory")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md")
@@ -254,7 +286,7 @@ def main() -> int:
         fill_page_cache(folder)
         clients = make_clients(folder, options.stock.resolve())
         for number in options.case or (1, 2, 3):
-            comparison = Comparison(CASES[number - 1], clients, folder)
+            comparison = Comparison(CASES[number - 1], clients, folder, options.only or BOUNDS)
             for run in range(options.runs):
                 comparison.round(watch=False)
                 print(f"{comparison.case.name}: run {run + 1} of {options.runs}", file=sys.stderr, flush=True)

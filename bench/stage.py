@@ -101,8 +101,8 @@ class Hub:
 
 
 @contextmanager
-def running_hub(folder: Path) -> Iterator[Hub]:
-    """A hub with an empty data folder on a free port; ended and removed afterwards."""
+def running_hub(folder: Path, *, keep: bool = False) -> Iterator[Hub]:
+    """A hub with an empty data folder in `folder`, on a free port; ended afterwards, and its data removed unless `keep`."""
     data = folder / "hub"
     log = folder / "hub.log"
     with log.open("wb") as out:
@@ -123,7 +123,8 @@ def running_hub(folder: Path) -> Iterator[Hub]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
-        shutil.rmtree(data, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(data, ignore_errors=True)
 
 
 def make_files(folder: Path, case: Case, seed: int) -> None:
