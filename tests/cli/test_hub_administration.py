@@ -78,7 +78,8 @@ def test_repositories(hub: RunningHub, ada: Person, way: str) -> None:
     assert (code != 0, "error: invalid repository name '../evil'\n" in text) == (True, True)
 
     refused = run_hub(ada, "repo", "delete", name, *where(hub, way), stdin="n\n")
-    assert "nothing was deleted" in refused.stderr
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.endswith("[y/N] nothing was deleted\n")
     assert cwt_hub(ada, hub, way, "repo", "delete", "--yes", name) == f"deleted {name}\n"
     code, text = failure(ada, hub, way, "repo", "delete", "--yes", name)
     assert (code != 0, f"error: repository '{name}' was not found\n" in text) == (True, True)

@@ -113,7 +113,11 @@ def test_the_command(clone: Clone, person: Person) -> None:
     late = person.run("git", "lfs", "smudge", "a.bin", "-s", cwd=clone.folder, stdin=pointer)
     assert late.stdout == pointer
     bad = person.run("git", "lfs", "smudge", cwd=clone.folder, stdin="wat")
-    assert (bad.stdout, bad.stderr) == ("wat", 'Unable to parse pointer at: "<unknown file>"\n')
+    assert bad.stdout == "wat"
+    told, hint = bad.stderr.splitlines()
+    assert told == 'Unable to parse pointer at: "<unknown file>"'
+    assert hint.startswith("hint: ")
+    assert "'git add --renormalize PATH'" in hint
 
 
 def test_without_a_server_the_pointer_stays(clone: Clone, person: Person) -> None:

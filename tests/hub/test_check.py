@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -175,3 +177,19 @@ def test_a_client_that_leaves_ends_the_check(tmp_path: Path, monkeypatch: pytest
         events.close()
         admin.close()
         wait_for(lambda: "/api/v1/check" in hub.log_text)
+
+
+def test_a_hub_that_is_told_to_stop_ends_the_check(own_hub: RunningHub, ada: Person) -> None:
+    """The object is a hole of 256 GiB, which takes minutes to read; the hub would wait half a minute for it."""
+    oid = oid_in(own_hub.upload("a/one", GOOD))
+    stored(own_hub, oid).chmod(0o644)
+    os.truncate(stored(own_hub, oid), 256 << 30)
+    with ThreadPoolExecutor(1) as pool:
+        checking = pool.submit(run_hub, ada, "check", "--repair", *where(own_hub, "hub"))
+        wait_for(lambda: 'cwt_hub_requests_running 2' in own_hub.request("GET", "/metrics")[2].decode())
+        began = time.monotonic()
+        assert own_hub.stop() == 0
+        done = checking.result(20)
+    assert time.monotonic() - began < 15
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("error: the hub is stopping; the check is not finished\n")

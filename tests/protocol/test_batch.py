@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import jsonschema
@@ -23,6 +22,7 @@ from hundredweight.protocol.batch import (
     Wanted,
 )
 from hundredweight.protocol.message import MAX_BODY, BadMessage, ErrorBody, parse_error
+from tests.protocol.messages import assert_parses_or_refuses, json_values
 
 OID = "a" * 64
 oids = st.integers(0, (1 << 256) - 1).map(lambda number: Oid(f"{number:064x}"))
@@ -124,42 +124,13 @@ def test_verify_requests_round_trip(oid: Oid, size: int) -> None:
     assert VerifyRequest.parse(request.encode()) == request
 
 
-def assert_parses_or_refuses(parse: Callable[[bytes], object], data: bytes) -> None:
-    """Nothing but `BadMessage` comes out, and it says where."""
-    try:
-        parse(data)
-    except BadMessage as error:
-        said = error
-    else:
-        return
-    assert said.where
-    assert said.reason
-
-
 @given(st.binary(max_size=200))
 def test_any_bytes_parse_or_are_refused(data: bytes) -> None:
     for parse in (BatchRequest.parse, BatchResponse.parse, VerifyRequest.parse):
         assert_parses_or_refuses(parse, data)
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["objects", "oid", "size", "actions", "_links", "download", "href", "header", "operation", "ref"]
-            )
-            | st.text(max_size=3),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=20,
-)
-
-
-@given(json_values)
+@given(json_values("objects", "oid", "size", "actions", "_links", "download", "href", "header", "operation", "ref"))
 def test_any_json_parses_or_is_refused(value: object) -> None:
     data = json.dumps(value).encode()
     for parse in (BatchRequest.parse, BatchResponse.parse, VerifyRequest.parse):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -21,6 +20,7 @@ from hundredweight.protocol.locks import (
     VerifyLocksResponse,
 )
 from hundredweight.protocol.message import BadMessage, ErrorBody
+from tests.protocol.messages import assert_parses_or_refuses, json_values
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 filled = texts.filter(bool)
@@ -51,23 +51,21 @@ def test_queries_round_trip(query: LockQuery) -> None:
     assert LockQuery.parse(query.parameters()) == query
 
 
-def assert_parses_or_refuses(parse: Callable[[bytes], object], data: bytes) -> None:
-    """Nothing but `BadMessage` comes out, and it says where."""
-    try:
-        parse(data)
-    except BadMessage as error:
-        said = error
-    else:
-        return
-    assert said.where
-    assert said.reason
+KINDS = (LockRequest, UnlockRequest, LockResponse, LockList, VerifyLocksRequest, VerifyLocksResponse)
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_parse_or_are_refused(data: bytes) -> None:
+    for kind in KINDS:
+        assert_parses_or_refuses(kind.parse, data)
 
 
 @given(
-    st.binary(max_size=100) | st.text(max_size=50).map(lambda text: json.dumps({"locks": text, "path": text}).encode())
+    json_values("lock", "locks", "ours", "theirs", "path", "id", "locked_at", "owner", "name", "force", "ref", "limit")
 )
-def test_any_bytes_parse_or_are_refused(data: bytes) -> None:
-    for kind in (LockRequest, UnlockRequest, LockResponse, LockList, VerifyLocksRequest, VerifyLocksResponse):
+def test_any_json_parses_or_is_refused(value: object) -> None:
+    data = json.dumps(value).encode()
+    for kind in KINDS:
         assert_parses_or_refuses(kind.parse, data)
 
 

@@ -143,7 +143,7 @@ class FolderWriter:
     def __init__(self, backend: FolderBackend) -> None:
         self._backend = backend
         self._unsynced = 0
-        with _mapped("cannot start a value"):
+        with _mapped("cannot store the object"):
             self._file = AtomicFile("", temp_folder=backend.temp, mode=0o444, durable=True)
 
     @property
@@ -151,7 +151,7 @@ class FolderWriter:
         return self._file.size
 
     def write(self, parts: Sequence[Buffer]) -> None:
-        with _mapped("cannot write a value"):
+        with _mapped("cannot store the object"):
             for part in parts:
                 self._file.write(part)
                 self._unsynced += len(part)
@@ -161,7 +161,7 @@ class FolderWriter:
     def sync(self) -> None:
         """Wait until what was written is on the disk."""
         self._unsynced = 0
-        with _mapped("cannot write a value"):
+        with _mapped("cannot store the object"):
             os.fdatasync(self._file.descriptor) if hasattr(os, "fdatasync") else os.fsync(self._file.descriptor)
 
     def commit(self, key: str, *, replace: bool = False) -> bool:

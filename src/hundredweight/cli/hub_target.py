@@ -12,7 +12,8 @@ from hundredweight.git.run import Git
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
 
     from hundredweight.cli.env import Environment
     from hundredweight.hub.admin.interface import Administration
@@ -45,6 +46,14 @@ def administration(args: argparse.Namespace, environment: Environment) -> Iterat
         yield admin
     finally:
         admin.close()
+
+
+def run_action(
+    options: argparse.Namespace, environment: Environment, actions: Mapping[str, Callable[[Administration, Any], int]]
+) -> int:
+    """Do what `options.action` names on the hub that the options name; the exit code."""
+    with administration(options, environment) as admin:
+        return actions[options.action](admin, options)
 
 
 def _local(data: str, environment: Environment) -> Administration:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hundredweight.git.config import Config
     from hundredweight.git.run import Git
 
+# What git-lfs lists, `ssh` too, which comes later: scripts compare this line with git-lfs's own.
 _ALWAYS = ("basic", "lfs-standalone-file", "ssh")
 _FILTER_KEYS = ("process", "smudge", "clean")
 

@@ -31,21 +31,19 @@ def parser() -> argparse.ArgumentParser:
         "installed for the user. All options of 'git clone' work, with their meaning. A clone that was interrupted is "
         "completed by the same command.",
     )
-    made.add_argument(
-        "-I",
-        "--include",
-        metavar="PATTERNS",
-        help="only weights whose path matches one of these, comma-separated; kept as the clone's lfs.fetchinclude",
-    )
-    made.add_argument(
-        "-X",
-        "--exclude",
-        metavar="PATTERNS",
-        help="no weights whose path matches one of these; kept as lfs.fetchexclude",
-    )
-    made.add_argument("url", metavar="URL", help="the repository")
-    made.add_argument("folder", nargs="?", metavar="DIR", help="where to put the clone, by default named after the URL")
+    add_arguments(made, include="; kept as the clone's lfs.fetchinclude", exclude="; kept as lfs.fetchexclude")
     return made
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, include: str = "", exclude: str = "") -> None:
+    """The arguments of both clone commands; `include` and `exclude` end the help of those options."""
+    for short, name, some, ends in (("-I", "--include", "only", include), ("-X", "--exclude", "no", exclude)):
+        said = f"{some} weights whose path matches one of these patterns, comma-separated{ends}"
+        parser.add_argument(short, name, metavar="PATTERNS", help=said)
+    parser.add_argument("url", metavar="URL", help="the repository")
+    parser.add_argument(
+        "folder", nargs="?", metavar="DIR", help="where to put the clone, by default named after the URL"
+    )
 
 
 def run(args: list[str], environment: Environment) -> int:

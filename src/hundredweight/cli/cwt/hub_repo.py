@@ -6,7 +6,8 @@ import argparse
 import json
 import sys
 
-from hundredweight.cli.hub_target import add_arguments, administration
+from hundredweight.base.errors import EXIT_FAILURE
+from hundredweight.cli.hub_target import add_arguments, run_action
 from hundredweight.cli.table import format_moment, format_table
 
 DESCRIPTION = "A push to a repository that does not exist makes it too, where the token may write."
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(args: list[str], environment: Environment) -> int:
-    options = parser().parse_args(args)
-    with administration(options, environment) as admin:
-        _ACTIONS[options.action](admin, options)
-    return 0
+    return run_action(parser().parse_args(args), environment, _ACTIONS)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,32 +44,35 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def _create(admin: Administration, options: argparse.Namespace) -> None:
+def _create(admin: Administration, options: argparse.Namespace) -> int:
     made = admin.create_repository(options.name, public=options.public, object_format=options.object_format)
     sys.stdout.write(json.dumps(made) + "\n" if options.json else f"created {made['name']}\n")
+    return 0
 
 
-def _list(admin: Administration, options: argparse.Namespace) -> None:
+def _list(admin: Administration, options: argparse.Namespace) -> int:
     found = admin.repositories()
     if options.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
-        return
+        return 0
     rows = [
         (repo["name"], "public" if repo["public"] else "private", format_moment(repo["created_at"]), repo["created_by"])
         for repo in found
     ]
     sys.stdout.write(format_table(("NAME", "ACCESS", "CREATED", "BY"), rows))
+    return 0
 
 
-def _delete(admin: Administration, options: argparse.Namespace) -> None:
+def _delete(admin: Administration, options: argparse.Namespace) -> int:
     if not options.yes:
         sys.stderr.write(f"delete '{options.name}' with its history and locks? There is no way back. [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             sys.stderr.write("nothing was deleted\n")
-            return
+            return EXIT_FAILURE
     admin.delete_repository(options.name)
     sys.stdout.write(f"deleted {options.name}\n")
+    return 0
 
 
 _ACTIONS = {"create": _create, "list": _list, "delete": _delete}

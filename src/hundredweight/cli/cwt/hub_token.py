@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 
 from hundredweight.base.errors import UsageError
-from hundredweight.cli.hub_target import add_arguments, administration
+from hundredweight.cli.hub_target import add_arguments, run_action
 from hundredweight.cli.table import format_moment, format_table
 
 DESCRIPTION = "A token is the password for git and git-lfs, with any user name, and the Bearer token of the API."
@@ -23,10 +23,7 @@ _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def run(args: list[str], environment: Environment) -> int:
-    options = parser().parse_args(args)
-    with administration(options, environment) as admin:
-        _ACTIONS[options.action](admin, options)
-    return 0
+    return run_action(parser().parse_args(args), environment, _ACTIONS)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,25 +50,26 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def _create(admin: Administration, options: argparse.Namespace) -> None:
+def _create(admin: Administration, options: argparse.Namespace) -> int:
     expires = None if options.expires is None else parse_expiry(options.expires, time.time())
     made = admin.create_token(
         options.user, options.scope, name=options.name, repository=options.repo, expires_at=expires
     )
     if options.json:
         sys.stdout.write(json.dumps(made) + "\n")
-        return
+        return 0
     where = f" on {made['repository']}" if made["repository"] else ""
     sys.stderr.write(f"token {made['id']} of {made['user']}: {made['scope']}{where}; it is shown this once\n")
     sys.stdout.write(made["token"] + "\n")
+    return 0
 
 
-def _list(admin: Administration, options: argparse.Namespace) -> None:
+def _list(admin: Administration, options: argparse.Namespace) -> int:
     now = time.time()
     found = [token for token in admin.tokens() if options.all or state(token, now) == "live"]
     if options.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
-        return
+        return 0
     rows = [
         (
             str(token["id"]),
@@ -88,11 +86,13 @@ def _list(admin: Administration, options: argparse.Namespace) -> None:
     ]
     head = ("ID", "NAME", "USER", "SCOPE", "REPOSITORY", "CREATED", "LAST USED", "EXPIRES", "STATE")
     sys.stdout.write(format_table(head, rows, right=(0,)))
+    return 0
 
 
-def _revoke(admin: Administration, options: argparse.Namespace) -> None:
+def _revoke(admin: Administration, options: argparse.Namespace) -> int:
     for token in admin.revoke_token(options.which):
         sys.stdout.write(f"revoked token {token['id']} ({token['name']}) of {token['user']}\n")
+    return 0
 
 
 _ACTIONS = {"create": _create, "list": _list, "revoke": _revoke}

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import EXIT_USAGE
-from hundredweight.cli.cwt.clone import pull_clone
+from hundredweight.cli.cwt.clone import add_arguments, pull_clone
 from hundredweight.cli.lfs.transfers import CommandRefused, refuse
 from hundredweight.client.clone import CloneFailed, parse_arguments, run_git_clone, set_up
 from hundredweight.git.run import Git
@@ -29,11 +29,8 @@ def parser() -> argparse.ArgumentParser:
         "git lfs clone",
         description="Deprecated; use 'cwt clone'. Clone a repository, then pull its objects. All options of 'git clone' work.",
     )
-    made.add_argument("-I", "--include", metavar="PATTERNS", help="only files that match one of these, comma-separated")
-    made.add_argument("-X", "--exclude", metavar="PATTERNS", help="no files that match one of these, comma-separated")
     made.add_argument("--skip-repo", action="store_true", help="install no hooks in the clone")
-    made.add_argument("url", metavar="URL", help="the repository")
-    made.add_argument("folder", nargs="?", metavar="DIR", help="where to put the clone, by default named after the URL")
+    add_arguments(made)
     return made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from hundredweight.cli.lfs.filters import filter_workspace, make_parser, say
+from hundredweight.cli.lfs.filters import MALFORMED_HINT, filter_workspace, make_parser, say
 from hundredweight.client.filter_process import FilterProcess
 from hundredweight.client.filter_stream import FilterStream
 from hundredweight.client.sweep import sweep
@@ -40,3 +40,5 @@ def _tell_malformed(paths: list[str]) -> None:
         say(f"Encountered {len(paths)} files that should have been pointers, but weren't:")
     for path in paths:
         say(f"\t{path}")
+    if paths:
+        say(MALFORMED_HINT)

@@ -56,6 +56,12 @@ def make_parser(name: str, doc: str | None) -> ArgumentParser:
     return argparse.ArgumentParser(f"git lfs {name}", description=(doc or "").partition(": ")[2])
 
 
+MALFORMED_HINT = (
+    "hint: it stands in git itself, though .gitattributes gives it to LFS; 'git add --renormalize PATH' and a commit "
+    "make it a pointer"
+)
+
+
 def say(line: str) -> None:
     """One line for the user. git shows a filter's stderr as it comes."""
     sys.stderr.write(line + "\n")

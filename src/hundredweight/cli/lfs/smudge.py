@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hundredweight.cli.lfs.filters import filter_workspace, make_parser, quick_arguments, say
+from hundredweight.cli.lfs.filters import MALFORMED_HINT, filter_workspace, make_parser, quick_arguments, say
 from hundredweight.client.smudge import Smudger, smudge_stream
 
 TYPE_CHECKING = False
@@ -29,4 +29,5 @@ def run(args: list[str], environment: Environment) -> int:
     smudger = Smudger(workspace, skip=skip)
     if smudge_stream(workspace, smudger, path, 0, 1, say):
         say(f'Unable to parse pointer at: "{path or "<unknown file>"}"')
+        say(MALFORMED_HINT)
     return 0
