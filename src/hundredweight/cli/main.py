@@ -24,7 +24,9 @@ GIT_LFS_COMMANDS = (
     "ls-files", "migrate", "pointer", "post-checkout", "post-commit", "post-merge", "pre-push", "prune", "pull", "push",
     "smudge", "status", "track", "uninstall", "unlock", "untrack", "update", "version",
 )  # fmt: skip
-CWT_COMMANDS = ("clone", "diff", "hub", "id", "inspect", "merge-driver", "merge-weights", "version")
+CWT_COMMANDS = (
+    "clone", "diff", "diff-driver", "hub", "id", "inspect", "log", "merge-driver", "merge-weights", "show", "textconv", "version",
+)  # fmt: skip
 
 
 def git_lfs() -> NoReturn:

@@ -26,6 +26,12 @@ def clone_around(environment: Environment) -> Callable[[str], Workspace | None]:
     return find
 
 
+def clone_here(environment: Environment) -> Callable[[str], Workspace | None]:
+    """The same for git's drivers, which get temporary files from anywhere: always the clone that git runs in."""
+    find = clone_around(environment)
+    return lambda _folder: find(".")
+
+
 def printable(text: str) -> str:
     """`text` without control characters: names come from files, and a terminal obeys them."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

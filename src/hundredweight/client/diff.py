@@ -10,12 +10,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hundredweight.base.errors import CwtError
 from hundredweight.client import facts, tensor_diff
 from hundredweight.client.tensor_hashes import KnownHashes, ModelHashes
-from hundredweight.client.weight_files import BadWeights, Blobs, Folder, open_model, open_parts
+from hundredweight.client.weight_files import Blobs, Folder, open_model, open_parts
 from hundredweight.formats.names import is_weight_file
-from hundredweight.formats.recognise import UnknownFormat
 from hundredweight.git.scan import PointerFile, diff_changes, read_pointers, small_blobs
 
 if TYPE_CHECKING:
@@ -98,12 +96,6 @@ class ModelDiff:
     facts: list[FactChange]
 
 
-class NotWeights(CwtError):
-    """A changed file is an LFS object, but no weight file that is known."""
-
-    hint = "compare it with a tool for its kind of file; 'git diff --no-ext-diff' shows its pointer"
-
-
 def plan(workspace: Workspace, arguments: Iterable[str]) -> Plan:
     """What `git diff ARGUMENTS` covers. Raises `ScanError` with git's own words."""
     git = workspace.repository.git
@@ -179,8 +171,8 @@ def compare_subject(
     workspace: Workspace, planned: Plan, subject: Subject, *, hint: str, statistics: bool = True,
     advance: Callable[[int], None] | None = None,
 ) -> ModelDiff:  # fmt: skip
-    """Open both sides of a model and compare them. Raises `CannotOpen` (`hint` says how to get objects), `BadWeights`,
-    `NotWeights`."""
+    """Open both sides of a model and compare them. Raises `CannotOpen` (`hint` says how to get objects), `BadWeights`
+    (`NotWeights` where it is none)."""
     folder = subject.name.rpartition("/")[0]
     sides: list[Model | None] = []
     try:
@@ -190,10 +182,6 @@ def compare_subject(
         return compare_models(
             subject.name, sides[0], sides[1], f"{folder}/" if folder else "", statistics=statistics, advance=advance
         )
-    except BadWeights as error:
-        if isinstance(error.fault, UnknownFormat):
-            raise NotWeights(f"'{error.name}' is no weight file") from error
-        raise
     finally:
         for model in sides:
             if model is not None:
@@ -210,17 +198,16 @@ def compare_targets(
         return compare_models(name, first, second, "", statistics=statistics, advance=advance)
 
 
-def compare_files(
-    old: str, new: str, clone: Callable[[str], Workspace | None], name: str, *, statistics: bool
-) -> ModelDiff:
-    """Two files as git hands them to a diff driver: `/dev/null` where there is none; pointers are followed."""
+def compare_files(old: str, new: str, clone: Callable[[str], Workspace | None], name: str) -> ModelDiff:
+    """Two files as git hands them to a diff driver: `/dev/null` where there is none; pointers are followed. Raises as
+    `compare_subject`."""
     sides: list[Model | None] = []
     try:
         for path in (old, new):
             folder, _, file = path.rpartition("/")
             place = Folder(f"{folder}/", clone) if folder else Folder("", clone)
             sides.append(None if path == "/dev/null" else open_parts(name, place, [file]))
-        return compare_models(name, sides[0], sides[1], "", statistics=statistics)
+        return compare_models(name, sides[0], sides[1], "")
     finally:
         for model in sides:
             if model is not None:
@@ -228,7 +215,7 @@ def compare_files(
 
 
 def compare_models(
-    name: str, old: Model | None, new: Model | None, folder: str, *, statistics: bool,
+    name: str, old: Model | None, new: Model | None, folder: str, *, statistics: bool = True,
     advance: Callable[[int], None] | None = None,
 ) -> ModelDiff:  # fmt: skip
     """`folder` is where in their places the files beside them are. Raises `CannotOpen`, `BadWeights`."""

@@ -54,6 +54,10 @@ class BadWeights(DamageError):
         self.fault = fault
 
 
+class NotWeights(BadWeights):
+    """A file is no weight file of a kind that is read."""
+
+
 class FileSource:
     """A source over an open file. `close` ends it; `read` is thread-safe."""
 
@@ -351,6 +355,8 @@ def _read_part(model: Model, name: str) -> Part:
     source = model.source(name)
     try:
         return Part(name, source.size, recognise.read(source))
+    except recognise.UnknownFormat as error:
+        raise NotWeights(name, error) from error
     except FormatError as error:
         raise BadWeights(name, error) from error
 

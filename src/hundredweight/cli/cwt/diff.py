@@ -15,10 +15,9 @@ from hundredweight.cli.pager import Pager, colour_wanted
 from hundredweight.cli.progress import open_meter
 from hundredweight.cli.tensor_report import as_json, as_markdown, as_text
 from hundredweight.cli.weights import clone_around, printable
-from hundredweight.client.diff import NotWeights, Plan, Subject, compare_subject, compare_targets, plan
-from hundredweight.client.weight_files import URL_SCHEMES, BadWeights
+from hundredweight.client.diff import Plan, Subject, compare_subject, compare_targets, plan
+from hundredweight.client.weight_files import URL_SCHEMES, NotWeights
 from hundredweight.client.workspace import open_workspace
-from hundredweight.formats.recognise import UnknownFormat
 from hundredweight.git.run import Git
 
 TYPE_CHECKING = False
@@ -173,11 +172,10 @@ def _run_git(git: Git, args: list[str]) -> int:
 def _diff_targets(git: Git, environment: Environment, options: Options, targets: list[str]) -> int:
     try:
         found = compare_targets(targets[0], targets[1], clone_around(environment), statistics=not options.stat)
-    except BadWeights as error:
-        # Not one of them weights: what git says about them.
-        if isinstance(error.fault, UnknownFormat) and error.name == targets[0] and not options.json:
-            return _run_git(git, options.git)
-        raise
+    except NotWeights:
+        if options.json or options.markdown or options.fetch:
+            raise
+        return _run_git(git, options.git if options.no_index else [*options.git[:-2], "--no-index", *targets])
     differs = bool(found.tensors.changes or found.facts)
     if options.json:
         print(json.dumps({"models": [as_json(found)]}, indent=2))
