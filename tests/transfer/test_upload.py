@@ -177,7 +177,14 @@ def test_the_ref_and_the_transfers_are_sent(rig: Rig, faulty: FaultyServer) -> N
     assert rig.upload(item(DATA), options=TransferOptions(ref="refs/heads/main")) == []
     body = faulty.seen("POST", "/batch")[0].body
     assert b'"ref":{"name":"refs/heads/main"}' in body
-    assert b'"transfers":["basic"]' in body
+    assert b'"transfers":["cwt-parts","basic"]' in body
+
+
+def test_only_basic_is_offered_where_the_user_wants_that(rig: Rig, faulty: FaultyServer) -> None:
+    rig.put(DATA)
+    rig.settings.append(("lfs.basictransfersonly", "true"))
+    assert rig.upload(item(DATA)) == []
+    assert b'"transfers":["basic"]' in faulty.seen("POST", "/batch")[0].body
 
 
 def test_a_file_that_shrinks_meanwhile_is_an_error(rig: Rig, faulty: FaultyServer) -> None:

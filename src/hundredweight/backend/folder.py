@@ -20,8 +20,10 @@ from hundredweight.backend.interface import (
     KeyMissing,
     Stat,
     check_key,
+    check_name,
     check_prefix,
 )
+from hundredweight.backend.stage import FolderStage, make_stage_file
 from hundredweight.base.files import AtomicFile, WriteError, make_folders, publish
 
 if TYPE_CHECKING:
@@ -35,14 +37,16 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FolderBackend:
-    """Values below `root`. Makes both folders. Raises `BackendFailed` where it cannot."""
+    """Values below `root`. Makes the folders. Raises `BackendFailed` where it cannot."""
 
     def __init__(self, root: str, temp: str) -> None:
         self.root = root
         self.temp = temp
+        self.staged = temp + "-staged"
         with _mapped(f"cannot make '{root}'"):
             make_folders(root, durable=True)
             make_folders(temp, durable=True)
+            make_folders(self.staged, durable=True)
 
     def stat(self, key: str) -> Stat | None:
         with _mapped(f"cannot look up '{key}'"):
@@ -102,6 +106,26 @@ class FolderBackend:
     def local_path(self, key: str) -> str | None:
         path = self.path(key)
         return path if os.path.isfile(path) else None
+
+    def stage(self, name: str, *, create: bool) -> FolderStage | None:
+        path = os.path.join(self.staged, check_name(name))
+        with _mapped(f"cannot open the stage '{name}'"):
+            if create:
+                make_stage_file(path)
+            elif not os.path.isfile(path):
+                return None
+        return FolderStage(path, self.path, _mapped)
+
+    def stages(self) -> tuple[Stat, ...]:
+        found = []
+        with _mapped(f"cannot list '{self.staged}'"), os.scandir(self.staged) as scan:
+            for entry in scan:
+                try:
+                    stat_ = entry.stat()
+                except FileNotFoundError:
+                    continue
+                found.append(Stat(entry.name, stat_.st_size, stat_.st_mtime))
+        return tuple(found)
 
     def clean(self) -> int:
         with _mapped(f"cannot clean '{self.temp}'"):

@@ -106,6 +106,31 @@ class Writer(Protocol):
     ) -> None: ...
 
 
+class Stage(Protocol):
+    """A value that comes in pieces at any place, found again by its name, also by the next process, until `commit` or
+    `remove`. Unlike a `Writer` it may be used by several threads at once, on different pieces. What was never written reads as
+    zeros or as the end."""
+
+    @property
+    def name(self) -> str: ...
+
+    def write_at(self, offset: int, parts: Sequence[Buffer]) -> None:
+        """Write all bytes of `parts`, one after the other, from `offset` on. Raises `BackendFull`, `BackendFailed`."""
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset` on; gives the bytes read, fewer only at the end. Raises `BackendFailed`."""
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk. Raises `BackendFull`, `BackendFailed`."""
+
+    def commit(self, key: str, size: int) -> None:
+        """Publish the first `size` bytes under `key`, atomically and durably, replacing what is there; ends the stage. After an
+        error it is still there. Nobody may write meanwhile. Raises `InvalidKey`, `BackendFull`, `BackendFailed`."""
+
+    def remove(self) -> None:
+        """Forget it. Harmless twice. Raises `BackendFailed`."""
+
+
 class Backend(Protocol):
     """Where values live."""
 
@@ -142,8 +167,14 @@ class Backend(Protocol):
     def local_path(self, key: str) -> str | None:
         """The value as a file that another program may open for reading, None where the backend has no files or no such key."""
 
+    def stage(self, name: str, *, create: bool) -> Stage | None:
+        """The stage of that name (one part of a key); a new one, or None, when there is none. Raises as `writer`."""
+
+    def stages(self) -> tuple[Stat, ...]:
+        """Every stage; `modified` is when it was written last, `size` says nothing. Raises `BackendFailed`."""
+
     def clean(self) -> int:
-        """Remove what writers of dead processes left behind; gives how many.
+        """Remove what writers of dead processes left behind, stages excepted; gives how many.
 
         Only its sole user may call it, before any writer is made.
         """
@@ -161,6 +192,13 @@ def check_key(key: str) -> str:
     if len(key) > MAX_KEY or len(parts) > MAX_PARTS or not all(_is_part(part) for part in parts):
         raise InvalidKey(key)
     return key
+
+
+def check_name(name: str) -> str:
+    """The name of a stage, if it is one: a key of one part. Raises `InvalidKey`."""
+    if not _is_part(name):
+        raise InvalidKey(name)
+    return name
 
 
 def check_prefix(prefix: str) -> str:

@@ -6,7 +6,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from hundredweight.backend.interface import READ_CHUNK, BackendFull, KeyMissing, Stat, check_key, check_prefix
+from hundredweight.backend.interface import (
+    READ_CHUNK,
+    BackendFailed,
+    BackendFull,
+    KeyMissing,
+    Stat,
+    check_key,
+    check_name,
+    check_prefix,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +31,7 @@ class MemoryBackend:
     def __init__(self, capacity: int | None = None) -> None:
         self.capacity = capacity
         self.values: dict[str, tuple[bytes, float]] = {}
+        self.staged: dict[str, MemoryStage] = {}
         self.open_writers = 0
         self._used = 0
         self._fault: BackendError | None = None
@@ -81,6 +91,16 @@ class MemoryBackend:
     def local_path(self, key: str) -> str | None:
         check_key(key)
         return None
+
+    def stage(self, name: str, *, create: bool) -> MemoryStage | None:
+        check_name(name)
+        self.fault()
+        if create:
+            self.staged.setdefault(name, MemoryStage(self, name))
+        return self.staged.get(name)
+
+    def stages(self) -> tuple[Stat, ...]:
+        return tuple(Stat(stage.name, len(stage.data), stage.modified) for stage in list(self.staged.values()))
 
     def clean(self) -> int:
         return 0
@@ -158,6 +178,47 @@ class MemoryWriter:
 
     def __exit__(self, *_exc: object) -> None:
         self.abort()
+
+
+class MemoryStage:
+    """See `Stage`."""
+
+    def __init__(self, backend: MemoryBackend, name: str) -> None:
+        self.name = name
+        self.data = bytearray()
+        self.modified = time.time()
+        self._backend = backend
+        self._lock = threading.Lock()
+
+    def write_at(self, offset: int, parts: Sequence[Buffer]) -> None:
+        self._backend.fault()
+        if self._backend.staged.get(self.name) is not self:
+            raise BackendFailed(f"cannot write a part: the stage '{self.name}' is gone")
+        content = b"".join(parts)
+        with self._lock:
+            missing = max(0, offset + len(content) - len(self.data))
+            self._backend.reserve(missing)
+            self.data += bytes(missing)
+            self.data[offset : offset + len(content)] = content
+            self.modified = time.time()
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        self._backend.fault()
+        found = bytes(self.data[offset : offset + len(buffer)])
+        buffer[: len(found)] = found
+        return len(found)
+
+    def sync(self) -> None:
+        self._backend.fault()
+
+    def commit(self, key: str, size: int) -> None:
+        self._backend.publish(check_key(key), bytes(self.data[:size]), True)
+        self._backend.reserve(size - len(self.data))
+        self._backend.staged.pop(self.name, None)
+
+    def remove(self) -> None:
+        if self._backend.staged.pop(self.name, None) is not None:
+            self._backend.reserve(-len(self.data))
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

@@ -182,6 +182,11 @@ def open_append(path: str, mode: int = 0o666) -> int:
         return os.open(path, flags, mode)
 
 
+def open_update(path: str) -> int:
+    """A descriptor of a file that is there, read and write, from its start. Raises `FileNotFoundError`."""
+    return os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+
+
 def make_folders(path: str, *, durable: bool = False) -> None:
     """Make `path` and its missing parents; `durable` makes each new one survive a crash of the machine. Raises `OSError`."""
     if not path or os.path.isdir(path):

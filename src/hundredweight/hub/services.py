@@ -18,6 +18,7 @@ from hundredweight.hub.locks.service import LockService
 from hundredweight.hub.metrics import Metrics
 from hundredweight.hub.objects.service import Objects
 from hundredweight.hub.objects.signing import Signer
+from hundredweight.hub.objects.staging import Staging
 from hundredweight.hub.objects.upload import Uploads
 from hundredweight.hub.repos.service import Repositories
 from hundredweight.hub.tokens.service import Tokens
@@ -54,10 +55,12 @@ class Services:
     signer: Signer
     metrics: Metrics
     uploads: Uploads
+    staging: Staging
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the process was told to end: what would run for hours gives up."""
 
     def close(self) -> None:
+        self.staging.close()
         self.database.close()
 
 
@@ -87,6 +90,7 @@ def open_services(settings: Settings, *, backend: Backend | None = None) -> Serv
         signer=Signer(_signing_key(settings)),
         metrics=Metrics(),
         uploads=Uploads(),
+        staging=Staging(store, settings.part_size, settings.max_staged),
     )
 
 

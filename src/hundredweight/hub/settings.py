@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import UsageError
 from hundredweight.base.sizes import BadSize, parse_size
+from hundredweight.protocol.parts import MAX_PART, MIN_PART
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "CWT_HUB_"
+_SIZES = ("max_blob", "max_object", "part_size", "max_staged")
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off", "")
 
@@ -41,6 +43,11 @@ class Settings:
     """Objects in one batch request; more get 413."""
     max_object: int = 0
     """Bytes of one object; 0: no bound."""
+    part_size: int = 16 << 20
+    """Bytes; larger objects come in parts of that size from clients that can, so an interrupted upload goes on. Keep it below what a
+    proxy in front takes as a request's body."""
+    max_staged: int = 256 << 30
+    """Bytes of all unfinished uploads in parts that one user may have."""
     git_processes: int = 16
     """git processes that run at once for fetches and pushes; further requests wait."""
     anonymous_read: bool = False
@@ -66,6 +73,8 @@ class Settings:
             ("max_blob", 0),
             ("max_object", 0),
             ("max_batch", 1),
+            ("part_size", MIN_PART),
+            ("max_staged", 0),
             ("git_processes", 1),
             ("action_seconds", 10),
             ("idle_seconds", 1),
@@ -73,6 +82,8 @@ class Settings:
         ):
             if getattr(self, name) < low:
                 raise BadSetting(name, f"less than {low}")
+        if self.part_size > MAX_PART:
+            raise BadSetting("part_size", f"more than {MAX_PART}")
 
     @property
     def database_url(self) -> str:
@@ -126,7 +137,7 @@ def parse(name: str, value: object) -> object:
             raise BadSetting(name, f"'{value}' is neither true nor false")
         return value.lower() in _TRUE
     if kind is int:
-        return _parse_size(name, value) if name in ("max_blob", "max_object") else _parse_whole(name, value)
+        return _parse_size(name, value) if name in _SIZES else _parse_whole(name, value)
     return value
 
 

@@ -7,8 +7,6 @@ download start over, never wrong. Uploads go from the file to the socket.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import CwtError, LocalError, RemoteError
@@ -17,31 +15,21 @@ from hundredweight.git import urlmatch
 from hundredweight.protocol.batch import DOWNLOAD, UPLOAD, VERIFY, VerifyRequest
 from hundredweight.protocol.message import MEDIA_TYPE
 from hundredweight.transfer import content_type
-from hundredweight.transfer.http import ConnectionFailed, HttpError, Request
+from hundredweight.transfer.actions import Actions
+from hundredweight.transfer.http import ConnectionFailed, HttpError
 from hundredweight.transfer.part import PartFile, WrongContent
 from hundredweight.transfer.pools import FileBody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import BinaryIO
 
-    from hundredweight.base.ids import Oid
-    from hundredweight.protocol.batch import Action, BatchObject
     from hundredweight.store.loose import LooseStore
+    from hundredweight.transfer.actions import Job
     from hundredweight.transfer.http import Response
     from hundredweight.transfer.server import LfsServer
 
 READ_SIZE = 512 << 10
-EXPIRY_MARGIN = 5.0
 MIN_VERIFIES = 3
-
-
-class ActionExpired(RemoteError):
-    """An action's time ran out before it was used; a new batch call gives a new one."""
-
-    def __init__(self, name: str, at: float) -> None:
-        moment = datetime.fromtimestamp(at).astimezone().strftime("%d %b %y %H:%M %Z")
-        super().__init__(f'action "{name}" expires at {moment}', temporary=True)
 
 
 class WrongSize(RemoteError):
@@ -79,43 +67,13 @@ class VerifyFailed(RemoteError):
     """The server took the bytes and then did not confirm that it has the object."""
 
 
-@dataclass(slots=True)
-class Job:
-    """One object to move, with the server's answer for it. `name` is for people; `report` gets each count of bytes that moved,
-    negative when they do not count any more; `begun` is called as soon as the server lets us in."""
-
-    oid: Oid
-    size: int
-    name: str
-    answer: BatchObject
-    answered_at: float
-    report: Callable[[int], None]
-    begun: Callable[[], None]
-    moved: int = 0
-
-    def advance(self, count: int) -> None:
-        self.moved += count
-        self.report(count)
-
-    def take_back(self) -> None:
-        """Nothing of this try counts."""
-        self.advance(-self.moved)
-
-    def action(self, name: str, now: float) -> Action | None:
-        """The action of that name. Raises `ActionExpired`, some seconds early."""
-        found = self.answer.actions.get(name)
-        expiry = found.expiry(self.answered_at) if found is not None else None
-        if expiry is not None and expiry < now + EXPIRY_MARGIN:
-            raise ActionExpired(name, expiry)
-        return found
-
-
 class BasicAdapter:
     """Moves single objects between `store` and one server. Thread-safe: it keeps no state between jobs."""
 
     def __init__(self, server: LfsServer, store: LooseStore) -> None:
         self._server = server
         self._store = store
+        self._actions = Actions(server)
 
     def download(self, job: Job) -> None:
         """Bring the object into the store. Raises `RemoteError`, `WrongContent`, `WriteError`; then the store has it not, and
@@ -141,22 +99,23 @@ class BasicAdapter:
 
     def upload(self, job: Job) -> None:
         """Send the object and have it verified. Raises `RemoteError`, `ObjectMissing`, `ObjectCorrupt`."""
-        action = self._action(job, UPLOAD)
-        with self._open(job) as file:
-            request = self._request("PUT", action)
+        action = self._actions.need(job, UPLOAD)
+        with self.open(job) as file:
+            request = self._actions.request("PUT", action)
             chunked = request.headers.get("Transfer-Encoding", "").lower() == "chunked"
             if "Content-Type" not in request.headers:
                 request.headers["Content-Type"] = self._sniff(file, request.url)
             body = FileBody(file, job.size, chunked=chunked, moved=job.advance, started=job.begun)
             request.body = body
             try:
-                self._server.session.send(request, self._access_url(job, action)).content()
+                self._actions.send(job, action, request).content()
             except RemoteError:
                 body.rewind()
                 raise
-        self._verify(job)
+        self.verify(job)
 
-    def _open(self, job: Job) -> BinaryIO:
+    def open(self, job: Job) -> BinaryIO:
+        """The object to upload, as a file. Raises `ObjectMissing`, `ObjectCorrupt`, `LocalError`."""
         path = self._store.path(job.oid) if job.size else os.devnull
         try:
             file = open(path, "rb", buffering=0)
@@ -171,13 +130,13 @@ class BasicAdapter:
 
     def _fetch(self, job: Job, part: PartFile) -> None:
         """Append to `part` until it has the object's size, or raise."""
-        action = self._action(job, DOWNLOAD)
-        request = self._request("GET", action)
+        action = self._actions.need(job, DOWNLOAD)
+        request = self._actions.request("GET", action)
         if part.size:
             trace(f'xfer: Attempting to resume download of "{job.oid}" from byte {part.size}')
             request.headers["Range"] = f"bytes={part.size}-{job.size - 1}"
         try:
-            response = self._server.session.send(request, self._access_url(job, action))
+            response = self._actions.send(job, action, request)
         except HttpError as error:
             if error.status != 416 or not part.size:
                 raise
@@ -224,14 +183,15 @@ class BasicAdapter:
             reason = f"the answer ended after {part.size} of {job.size} bytes"
             raise ConnectionFailed("GET", response.request.url, reason, established=True)
 
-    def _verify(self, job: Job) -> None:
+    def verify(self, job: Job) -> None:
+        """Have the server confirm that it has the object, if it wants to be asked. Raises `VerifyFailed`, `ActionExpired`."""
         action = job.action(VERIFY, self._server.clock.now())
         if action is None:
             return
         tries = max(MIN_VERIFIES, self._server.session.config.int("lfs.transfer.maxverifies", MIN_VERIFIES))
         for number in range(1, tries + 1):
             trace(f"tq: verify {job.oid[:7]} attempt #{number} (max: {tries})")
-            request = self._request("POST", action, {"Content-Type": MEDIA_TYPE, "Accept": MEDIA_TYPE})
+            request = self._actions.request("POST", action, "", {"Content-Type": MEDIA_TYPE, "Accept": MEDIA_TYPE})
             request.body = VerifyRequest(job.oid, job.size).encode()
             access = None if job.answer.authenticated else action.href
             try:
@@ -242,24 +202,6 @@ class BasicAdapter:
             else:
                 return
         raise VerifyFailed(str(failure), hint=failure.hint) from failure
-
-    def _action(self, job: Job, name: str) -> Action:
-        action = job.action(name, self._server.clock.now())
-        if action is None:
-            raise RemoteError(f"Object {job.oid} not found on the server.")
-        return action
-
-    def _request(self, method: str, action: Action, headers: dict[str, str] | None = None) -> Request:
-        session = self._server.session
-        operation = self._server.operation
-        url = action.href
-        if session.config.bool("lfs.transfer.enablehrefrewrite", False):
-            url = session.endpoints.from_url(operation, url).url
-        return Request(method, url, {**(headers or {}), **action.header}, operation=operation)
-
-    def _access_url(self, job: Job, action: Action) -> str | None:
-        """Where the access mode of the storage is kept: the part of its URLs that all objects share."""
-        return None if job.answer.authenticated else action.href.partition(job.oid)[0]
 
     def _sniff(self, file: BinaryIO, url: str) -> str:
         if not urlmatch.flag(self._server.session.config, "lfs", url, "contenttype", True):

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from hundredweight.git.run import Git
     from hundredweight.protocol.batch import Wanted
-    from hundredweight.transfer.basic import Job
+    from hundredweight.transfer.actions import Job
+    from hundredweight.transfer.server import LfsServer
 
 ADAPTER = "lfs-standalone-file"
 
@@ -63,18 +64,18 @@ def _answer(store: LooseStore, url: str, operation: str, wanted: Wanted) -> Batc
 class LocalAdapter:
     """Moves single objects between two stores. Thread-safe."""
 
-    def __init__(self, here: LooseStore, there: LooseStore) -> None:
+    def __init__(self, here: LooseStore, server: LfsServer) -> None:
         self._here = here
-        self._there = there
+        self._server = server
         trace(f'xfer: started custom adapter process "{ADAPTER}", inside this one')
 
     def download(self, job: Job) -> None:
         """Raises `RemoteError`, `WrongContent`, `LocalError`."""
-        _take(job, self._there, self._here)
+        _take(job, self._server.local_store, self._here)
 
     def upload(self, job: Job) -> None:
         """Raises as `download`."""
-        _take(job, self._here, self._there)
+        _take(job, self._here, self._server.local_store)
 
 
 def _take(job: Job, source: LooseStore, target: LooseStore) -> None:

@@ -72,19 +72,21 @@ class FileSlice:
 
 
 class FileBody:
-    """A file as a request's body; may be sent again. `started` is called when sending begins, `moved` with each count of
-    bytes that left; `rewound` with the bytes that do not count any more when it is sent anew."""
+    """`size` bytes of a file from `start` on, as a request's body; may be sent again. `started` is called when sending begins,
+    `moved` with each count of bytes that left, and a negative one for those that do not count any more when it is sent anew."""
 
     def __init__(
         self,
         file: BinaryIO,
         size: int,
         *,
+        start: int = 0,
         chunked: bool = False,
         moved: Callable[[int], None],
         started: Callable[[], None],
     ) -> None:
         self.file = file
+        self.start = start
         self.size = size
         self.chunked = chunked
         self.sent = 0
@@ -97,14 +99,14 @@ class FileBody:
         while self.sent < self.size:
             count = min(SLICE, self.size - self.sent)
             if self.chunked:
-                self.file.seek(self.sent)
+                self.file.seek(self.start + self.sent)
                 data = self.file.read(min(count, _COPY))
                 if not data:
                     raise FileChanged(self.file.name)
                 count = len(data)
                 yield data
             else:
-                yield FileSlice(self.file, self.sent, count)
+                yield FileSlice(self.file, self.start + self.sent, count)
             self.sent += count
             self._moved(count)
 

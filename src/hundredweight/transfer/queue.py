@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from hundredweight.base.errors import CwtError, RemoteError
 from hundredweight.base.trace import notice, trace
 from hundredweight.protocol.batch import UPLOAD, Wanted
-from hundredweight.transfer.basic import ActionExpired, BasicAdapter, Job, ObjectMissing
+from hundredweight.transfer.actions import ActionExpired, Job
+from hundredweight.transfer.adapters import adapters_for
+from hundredweight.transfer.basic import ObjectMissing
 from hundredweight.transfer.http import HttpError, describe_remedy
-from hundredweight.transfer.local import LocalAdapter
 from hundredweight.transfer.retry import RetryPolicy, retry_after
 from hundredweight.transfer.server import BatchFailed
 
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from hundredweight.base.ids import Oid
     from hundredweight.base.progress import Meter
     from hundredweight.git.config import Config
-    from hundredweight.protocol.batch import BatchObject
+    from hundredweight.protocol.batch import BatchObject, BatchResponse
     from hundredweight.store.loose import LooseStore
+    from hundredweight.transfer.actions import Adapter
     from hundredweight.transfer.server import LfsServer
 
 PAUSE = 0.1
@@ -103,6 +105,10 @@ class _Entry:
         return self.items[0]
 
 
+if TYPE_CHECKING:
+    _Task = tuple[_Entry, Job, Adapter]
+
+
 class TransferQueue:
     """Use as a context; `add` from any thread, then `wait`. Leaving the context without `wait` abandons what has not begun.
 
@@ -124,11 +130,10 @@ class TransferQueue:
         self._options = options
         self._meter = meter
         self._on_done = on_done
-        self._store = store
-        self._adapter: BasicAdapter | LocalAdapter | None = None
+        self._adapters = adapters_for(server, direction, store, options.concurrency)
         self._entries: dict[Oid, _Entry] = {}
         self._waiting: list[_Entry] = []
-        self._jobs: deque[tuple[_Entry, Job]] = deque()
+        self._jobs: deque[_Task] = deque()
         self._failures: list[Failure] = []
         self._unfinished = 0
         self._batch_limit = options.batch_size
@@ -238,11 +243,11 @@ class TransferQueue:
             wanted = [Wanted(entry.first.oid, entry.first.size) for entry in entries]
             asked_at = self._server.clock.now()
             try:
-                answer = self._server.batch(self._direction, wanted, self._options.ref)
+                answer = self._server.batch(self._direction, wanted, self._options.ref, tuple(self._adapters))
             except BatchFailed as error:
                 self._batch_failed(entries, error)
             else:
-                self._answered(entries, answer.objects, asked_at)
+                self._answered(entries, answer, asked_at)
 
     def _next_batch(self) -> list[_Entry] | None:
         """The entries for one batch call, the largest first; waits for them. None when all is done."""
@@ -287,13 +292,15 @@ class TransferQueue:
         for entry in entries:
             self._failed(entry, error)
 
-    def _answered(self, entries: list[_Entry], answers: tuple[BatchObject, ...], asked_at: float) -> None:
-        by_oid = {answer.oid: answer for answer in answers}
+    def _answered(self, entries: list[_Entry], response: BatchResponse, asked_at: float) -> None:
+        by_oid = {answer.oid: answer for answer in response.objects}
+        # A server that names an adapter which it was not offered means basic, as git-lfs takes it.
+        adapter = self._adapters.get(response.transfer) or list(self._adapters.values())[-1]
         wanted = {entry.first.oid for entry in entries}
         unknown = [oid for oid in by_oid if oid not in wanted]
         if self._stopped_by_missing(entries, by_oid):
             return
-        jobs: list[tuple[_Entry, Job]] = []
+        jobs: list[_Task] = []
         for entry in entries:
             answer = by_oid.get(entry.first.oid)
             if answer is None:
@@ -310,10 +317,10 @@ class TransferQueue:
             elif self._direction not in answer.actions:
                 self._without_action(entry, answer)
             else:
-                self._take_job(entry, self._job(entry, answer, asked_at), jobs)
+                self._take_job(entry, self._job(entry, answer, asked_at), adapter, jobs)
         with self._changed:
             self._jobs.extend(jobs)
-            self._admitted = self._admitted or any(_is_authorized(job.answer, self._direction) for _, job in jobs)
+            self._admitted = self._admitted or any(_is_authorized(job.answer, self._direction) for _, job, _ in jobs)
             self._hire()
             self._changed.notify_all()
 
@@ -350,27 +357,15 @@ class TransferQueue:
 
         return Job(item.oid, item.size, item.path, answer, asked_at, report, self._admit)
 
-    def _take_job(self, entry: _Entry, job: Job, jobs: list[tuple[_Entry, Job]]) -> None:
+    def _take_job(self, entry: _Entry, job: Job, adapter: Adapter, jobs: list[_Task]) -> None:
         try:
             job.action(self._direction, self._server.clock.now())
         except ActionExpired as error:
             self._failed(entry, error)
         else:
-            jobs.append((entry, job))
+            jobs.append((entry, job, adapter))
 
     # The workers.
-
-    @property
-    def _mover(self) -> BasicAdapter | LocalAdapter:
-        with self._changed:
-            if self._adapter is None:
-                is_local = self._server.endpoint.is_local
-                self._adapter = (
-                    LocalAdapter(self._store, self._server.local_store)
-                    if is_local
-                    else BasicAdapter(self._server, self._store)
-                )
-            return self._adapter
 
     def _hire(self) -> None:
         """As many workers as there is work for; one until somebody was let in. Called with the lock held."""
@@ -388,15 +383,15 @@ class TransferQueue:
 
     def _work(self) -> None:
         while (taken := self._next_job()) is not None:
-            entry, job = taken
+            entry, job, adapter = taken
             if not entry.announced:
                 entry.announced = True
                 self._meter.begin(job.name, job.size)
             try:
                 if self._direction == UPLOAD:
-                    self._mover.upload(job)
+                    adapter.upload(job)
                 else:
-                    self._mover.download(job)
+                    adapter.download(job)
             except _Abandoned:
                 return
             except CwtError as error:
@@ -408,7 +403,7 @@ class TransferQueue:
             with self._changed:
                 self._changed.notify_all()
 
-    def _next_job(self) -> tuple[_Entry, Job] | None:
+    def _next_job(self) -> _Task | None:
         with self._changed:
             while not self._jobs:
                 if self._crash is not None or (not self._open and not self._unfinished):

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from hundredweight.transfer.http import Response
 
 CONTENT_TYPE = f"{MEDIA_TYPE}; charset=utf-8"
-SUPPORTED_TRANSFERS = (messages.BASIC,)
 
 
 class BatchFailed(RemoteError):
@@ -71,16 +70,18 @@ class LfsServer:
     def clock(self) -> Clock:
         return self.session.clock
 
-    def batch(self, operation: str, objects: Sequence[Wanted], ref: str = "") -> BatchResponse:
-        """Ask how to move `objects`. `ref` is a full ref name or empty. Raises `BatchFailed`, also for an answer that breaks the
-        protocol; errors of single objects are in the answer."""
+    def batch(
+        self, operation: str, objects: Sequence[Wanted], ref: str = "", transfers: Sequence[str] = (messages.BASIC,)
+    ) -> BatchResponse:
+        """Ask how to move `objects`. `ref` is a full ref name or empty, `transfers` the adapters to choose from, best first.
+        Raises `BatchFailed`, also for an answer that breaks the protocol; errors of single objects are in the answer."""
         if self.endpoint.is_local:
             try:
                 return local.batch(self.local_store, self.endpoint.url, operation, objects)
             except CwtError as error:
                 raise BatchFailed(error) from error
         trace(f"api: batch {len(objects)} files")
-        request = messages.BatchRequest(operation, tuple(objects), SUPPORTED_TRANSFERS, ref)
+        request = messages.BatchRequest(operation, tuple(objects), tuple(transfers), ref)
         try:
             response = self._call("POST", self.endpoint, "objects/batch", request.encode())
             answer = messages.BatchResponse.parse(response.json_content())

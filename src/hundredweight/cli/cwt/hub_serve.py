@@ -38,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
     option("--max-blob", metavar="SIZE", help="refuse pushes of larger blobs outside LFS; 0: no bound (10M)")
     option("--max-object", metavar="SIZE", help="refuse larger LFS objects; 0: no bound (0)")
     option("--max-batch", metavar="N", help="objects in one LFS batch request (1000)")
+    option("--part-size", metavar="SIZE", help="larger LFS objects come in parts of this size, where clients can (16M)")
+    option("--max-staged", metavar="SIZE", help="bytes of one user's unfinished uploads in parts (256G)")
     option("--git-processes", metavar="N", help="git processes at once; further fetches and pushes wait (16)")
     option("--anonymous-read", action="store_const", const="true", help="let everybody read every repository")
     option("--idle-seconds", metavar="N", help="how long a request's body may pause (120)")

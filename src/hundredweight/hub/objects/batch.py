@@ -21,6 +21,8 @@ from hundredweight.protocol.batch import (
     BatchResponse,
     ObjectError,
 )
+from hundredweight.protocol.parts import PARTS
+from hundredweight.protocol.parts import TRANSFER as IN_PARTS
 from hundredweight.protocol.pointer import EMPTY_OID
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from hundredweight.hub.tokens.service import Principal
     from hundredweight.protocol.batch import BatchRequest, Wanted
 
-TRANSFERS = (BASIC,)
+TRANSFERS = {UPLOAD: (IN_PARTS, BASIC), DOWNLOAD: (BASIC,)}
 """The adapters that the hub speaks, best first."""
 
 
@@ -53,9 +55,9 @@ class Place:
     principal: Principal
 
 
-def choose_transfer(offered: tuple[str, ...]) -> str:
+def choose_transfer(operation: str, offered: tuple[str, ...]) -> str:
     """The best adapter that both sides speak; none offered is basic. Raises `NoCommonTransfer`."""
-    for name in TRANSFERS:
+    for name in TRANSFERS[operation]:
         if name in (offered or (BASIC,)):
             return name
     raise NoCommonTransfer("this hub speaks none of the offered transfer adapters", hint="allow 'basic' transfers")
@@ -65,7 +67,7 @@ def check_request(request: BatchRequest) -> str:
     """The transfer adapter to use. Raises `HashUnknown`, `NoCommonTransfer`."""
     if request.hash_algorithm != HASH_ALGORITHM:
         raise HashUnknown(f"unsupported hash algorithm '{request.hash_algorithm[:40]}'; this hub takes 'sha256'")
-    return choose_transfer(request.transfers)
+    return choose_transfer(request.operation, request.transfers)
 
 
 def answer(services: Services, request: BatchRequest, place: Place) -> BatchResponse:
@@ -74,14 +76,14 @@ def answer(services: Services, request: BatchRequest, place: Place) -> BatchResp
     oids = [item.oid for item in request.objects]
     if request.operation == UPLOAD:
         known = services.objects.claim(place.repository, oids, place.principal)
-        answers = [_upload(services, item, known, place) for item in request.objects]
+        answers = [_upload(services, item, known, place, transfer) for item in request.objects]
     else:
         known = services.objects.possessed(place.repository, oids)
         answers = [_download(services, item, known, place) for item in request.objects]
     return BatchResponse((*answers, *request.rejected), transfer)
 
 
-def _upload(services: Services, item: Wanted, known: Mapping[Oid, int], place: Place) -> BatchObject:
+def _upload(services: Services, item: Wanted, known: Mapping[Oid, int], place: Place, transfer: str) -> BatchObject:
     limit = services.settings.max_object
     if limit and item.size > limit:
         return _error(item, 422, f"the object has {item.size} bytes; this hub takes at most {limit}")
@@ -92,7 +94,10 @@ def _upload(services: Services, item: Wanted, known: Mapping[Oid, int], place: P
     # The record says yes and the store no: only damage does that, and this upload mends it.
     if item.oid in known and services.objects.stored(item.oid, item.size):
         return BatchObject(item.oid, item.size)
-    return _with_action(services, UPLOAD, item, place)
+    actions = {UPLOAD: _action(services, UPLOAD, item, place)}
+    if transfer == IN_PARTS and services.staging.takes(item.size):
+        actions[PARTS] = _action(services, PARTS, item, place)
+    return BatchObject(item.oid, item.size, actions, authenticated=True)
 
 
 def _download(services: Services, item: Wanted, known: Mapping[Oid, int], place: Place) -> BatchObject:
@@ -102,16 +107,17 @@ def _download(services: Services, item: Wanted, known: Mapping[Oid, int], place:
         return _error(item, 422, f"this object has {known[item.oid]} bytes, not {item.size}")
     if not services.objects.stored(item.oid, item.size):
         return _error(item, 410, "the hub lost this object; push it again from a clone that has it")
-    return _with_action(services, DOWNLOAD, item, place)
+    return BatchObject(item.oid, item.size, {DOWNLOAD: _action(services, DOWNLOAD, item, place)}, authenticated=True)
 
 
-def _with_action(services: Services, operation: str, item: Wanted, place: Place) -> BatchObject:
+def _action(services: Services, operation: str, item: Wanted, place: Place) -> Action:
+    """A signed URL for one operation on the object."""
     seconds = services.settings.action_seconds
     holder = Holder(place.repository.id, place.repository.name)
     grant = Grant(holder, item.size, place.principal.user)
     query = services.signer.query(operation, item.oid, grant, seconds)
-    action = Action(f"{place.url}/objects/{item.oid}?{query}", expires_in=seconds)
-    return BatchObject(item.oid, item.size, {operation: action}, authenticated=True)
+    path = f"{place.url}/objects/{item.oid}" + ("/parts" if operation == PARTS else "")
+    return Action(f"{path}?{query}", expires_in=seconds)
 
 
 def _error(item: Wanted, code: int, message: str) -> BatchObject:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hundredweight.base.ids import InvalidId, Oid, RepoName
 from hundredweight.hub.context import base_url, in_thread, json_body, principal_of, repository_of, services_of
 from hundredweight.hub.errors import NotFound, TooLarge, Unprocessable
-from hundredweight.hub.objects import batch
+from hundredweight.hub.objects import batch, parts
 from hundredweight.hub.objects.download import object_response
-from hundredweight.hub.objects.signing import Grant, Holder
+from hundredweight.hub.objects.grants import grant_of
 from hundredweight.hub.objects.upload import receive_object
 from hundredweight.hub.tokens.service import Scope
 from hundredweight.protocol.batch import DOWNLOAD, UPLOAD, BatchRequest, VerifyRequest
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from hundredweight.base.ids import Oid
+    from hundredweight.hub.objects.signing import Holder
     from hundredweight.hub.services import Services
 
 LFS = "/{owner}/{name}/info/lfs"
@@ -48,16 +49,14 @@ async def post_batch(request: Request) -> Response:
 
 async def put_object(request: Request) -> Response:
     """The bytes of one object. 200 means: verified, on disk, and the repository possesses it."""
-    oid = _oid(request)
-    grant = await _grant_of(request, oid, UPLOAD)
+    oid, grant = await grant_of(request, UPLOAD)
     await receive_object(request, services_of(request), oid, grant)
     return Response(status_code=200)
 
 
 async def get_object(request: Request) -> Response:
     """The bytes of one object, or a range of them."""
-    oid = _oid(request)
-    grant = await _grant_of(request, oid, DOWNLOAD)
+    oid, grant = await grant_of(request, DOWNLOAD)
     return await in_thread(_object_of, services_of(request), grant.holder, oid, request.headers)
 
 
@@ -82,28 +81,10 @@ async def post_verify(request: Request) -> Response:
     return Response(b"{}", media_type=MEDIA_TYPE)
 
 
-def _oid(request: Request) -> Oid:
-    try:
-        return Oid.parse(request.path_params["oid"])
-    except InvalidId as error:
-        raise Unprocessable(error.message) from error
-
-
-async def _grant_of(request: Request, oid: Oid, operation: str) -> Grant:
-    """What the request may do, by its URL's signature, else by its token; then its size is unknown: -1."""
-    if "signature" in request.query_params:
-        name = RepoName.parse(f"{request.path_params['owner']}/{request.path_params['name']}")
-        grant = services_of(request).signer.check(operation, name, oid, request.query_params)
-        request.state.user = grant.user
-        return grant
-    upload = operation == UPLOAD
-    repository, principal = await repository_of(request, Scope.WRITE if upload else Scope.READ, create=upload)
-    return Grant(Holder(repository.id, repository.name), -1, principal.user)
-
-
 ROUTES = [
     Route(LFS + "/objects/batch", post_batch, methods=["POST"]),
     Route(LFS + "/objects/verify", post_verify, methods=["POST"]),
     Route(LFS + "/objects/{oid}", put_object, methods=["PUT"]),
     Route(LFS + "/objects/{oid}", get_object, methods=["GET"]),
+    *parts.ROUTES,
 ]

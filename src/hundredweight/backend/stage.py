@@ -1,0 +1,104 @@
+"""Stages in a folder: one file each, under its own name until it is published.
+
+Every call opens the file by name and closes it: hundreds of unfinished uploads hold no descriptors, and a write that comes
+after the file was published or removed finds nothing to spoil.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hundredweight.base.files import open_append, open_update, publish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from hundredweight.backend.interface import Buffer
+
+_MOST_PARTS = 1000
+"""Buffers in one system call; IOV_MAX is 1024 on Linux and macOS."""
+
+
+class FolderStage:
+    """See `Stage`. `place` gives the path of a key, `border` maps what the operating system says."""
+
+    def __init__(
+        self,
+        path: str,
+        place: Callable[[str], str],
+        border: Callable[[str], AbstractContextManager[None]],
+    ) -> None:
+        self.name = os.path.basename(path)
+        self._path = path
+        self._place = place
+        self._border = border
+
+    def write_at(self, offset: int, parts: Sequence[Buffer]) -> None:
+        with self._border("cannot write a part"):
+            descriptor = open_update(self._path)
+            try:
+                for start in range(0, len(parts), _MOST_PARTS):
+                    offset = _write_all(descriptor, offset, parts[start : start + _MOST_PARTS])
+            finally:
+                os.close(descriptor)
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        with self._border("cannot read a part"):
+            descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            try:
+                done = 0
+                while done < len(buffer) and (count := os.preadv(descriptor, [buffer[done:]], offset + done)):
+                    done += count
+            finally:
+                os.close(descriptor)
+        return done
+
+    def sync(self) -> None:
+        with self._border("cannot write a part"):
+            descriptor = open_update(self._path)
+            try:
+                os.fdatasync(descriptor) if hasattr(os, "fdatasync") else os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def commit(self, key: str, size: int) -> None:
+        final = self._place(key)
+        with self._border(f"cannot store '{key}'"):
+            descriptor = open_update(self._path)
+            try:
+                os.ftruncate(descriptor, size)
+                os.fsync(descriptor)
+                os.fchmod(descriptor, 0o444)
+                try:
+                    publish(self._path, final, durable=True)
+                except OSError:
+                    os.fchmod(descriptor, 0o600)
+                    raise
+            finally:
+                os.close(descriptor)
+
+    def remove(self) -> None:
+        with self._border("cannot remove parts"):
+            try:
+                os.unlink(self._path)
+            except FileNotFoundError:
+                pass
+
+
+def make_stage_file(path: str) -> None:
+    """Raises `OSError`."""
+    os.close(open_append(path, 0o600))
+
+
+def _write_all(descriptor: int, offset: int, parts: Sequence[Buffer]) -> int:
+    """All bytes of `parts` at `offset`; gives the offset behind them."""
+    wanted = sum(len(part) for part in parts)
+    done = os.pwritev(descriptor, parts, offset)
+    if done < wanted:
+        # Short writes are rare: a signal, or a disk that fills up, whose error the next call shows.
+        rest = memoryview(b"".join(parts))[done:]
+        while rest:
+            rest = rest[os.pwrite(descriptor, rest, offset + wanted - len(rest)) :]
+    return offset + wanted

@@ -1,0 +1,100 @@
+"""The adapter `cwt-parts` over HTTP: begin or resume an upload, take parts, end it. Spec: docs/formats/parts.md.
+
+Only signed URLs come here: a batch answer hands them out, to who may push to that repository.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hundredweight.hub.context import in_thread, services_of, steady_stream
+from hundredweight.hub.errors import Unprocessable
+from hundredweight.hub.objects.grants import signed_grant
+from hundredweight.hub.objects.staging import UploadUnknown
+from hundredweight.hub.objects.upload import receive
+from hundredweight.protocol.message import MEDIA_TYPE
+from hundredweight.protocol.parts import PARTS
+from hundredweight.store.objects import ObjectMismatch
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from hundredweight.base.ids import Oid
+    from hundredweight.hub.objects.signing import Grant
+    from hundredweight.hub.services import Services
+    from hundredweight.store.staged import PartWriter
+
+COMMIT_SECONDS = 10.0
+"""How long the end of an upload may take to answer; below the time that clients wait in silence (30 s)."""
+_WHERE = "/{owner}/{name}/info/lfs/objects/{oid}/parts"
+
+
+async def post_parts(request: Request) -> Response:
+    """Begin, or tell what is held of an upload that was begun."""
+    oid, grant = signed_grant(request, PARTS)
+    upload = await in_thread(services_of(request).staging.open, grant, oid)
+    return Response(upload.state.encode(), media_type=MEDIA_TYPE)
+
+
+async def put_part(request: Request) -> Response:
+    """One part. 200 means: it is held, and need not be sent again. Nobody sees it before the end of the upload."""
+    oid, grant = signed_grant(request, PARTS)
+    services = services_of(request)
+    upload = await in_thread(services.staging.find, grant, oid)
+    writer = upload.begin(request.path_params["number"])
+    if writer is None:
+        async for _ in steady_stream(request):
+            """A part that is held stays as it is."""
+        return Response(status_code=200)
+    with writer:
+        _check_length(request, writer)
+        await receive(request, services.uploads, lambda parts: in_thread(writer.write, parts))
+        await in_thread(writer.finish)
+    services.staging.follow(upload)
+    services.metrics.bytes.labels("in").inc(writer.size)
+    request.state.received = writer.size
+    return Response(status_code=200)
+
+
+async def post_commit(request: Request) -> Response:
+    """End the upload. 200: verified, on disk, and the repository possesses the object. 202: still hashing, ask again."""
+    oid, grant = signed_grant(request, PARTS)
+    services = services_of(request)
+    ended = await in_thread(_commit, services, grant, oid)
+    return Response(b"{}", 200 if ended else 202, media_type=MEDIA_TYPE)
+
+
+def _commit(services: Services, grant: Grant, oid: Oid) -> bool:
+    try:
+        upload = services.staging.find(grant, oid)
+    except UploadUnknown:
+        # The answer to an earlier request for the same may not have arrived.
+        if oid in services.objects.possessed(grant.holder, [oid]) and services.objects.stored(oid, grant.size):
+            return True
+        raise
+    try:
+        if not upload.finish(COMMIT_SECONDS):
+            return False
+    except ObjectMismatch:
+        services.metrics.refused.inc()
+        services.staging.end(upload)
+        raise
+    services.objects.record(grant.holder, oid, grant.size, grant.user)
+    services.staging.end(upload)
+    return True
+
+
+def _check_length(request: Request, writer: PartWriter) -> None:
+    length = request.headers.get("content-length", "")
+    if length and length != str(writer.size):
+        raise Unprocessable(f"part {writer.number} has {writer.size} bytes, the request {length[:20]}")
+
+
+ROUTES = [
+    Route(_WHERE, post_parts, methods=["POST"]),
+    Route(_WHERE + "/commit", post_commit, methods=["POST"]),
+    Route(_WHERE + "/{number:int}", put_part, methods=["PUT"]),
+]

@@ -1,0 +1,155 @@
+"""Unfinished uploads in parts: whose they are, how many there may be, when they are given up, and who reads behind them.
+
+An upload belongs to one user, repository and object: whoever comes back with the same three goes on where it stopped, after a
+restart of the hub too, and nobody else can name it. Everything is in the name of its stage, so nothing has to be remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from hundredweight.base.errors import CwtError
+from hundredweight.hub.errors import NotFound, Refusal
+from hundredweight.protocol.parts import choose_part_size
+from hundredweight.store.staged import StagedObject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hundredweight.base.ids import Oid
+    from hundredweight.hub.objects.signing import Grant
+    from hundredweight.store.objects import ObjectStore
+    from hundredweight.store.staged import StagedStream
+
+ABANDONED = 24 * 3600.0
+"""Seconds without a byte after which an unfinished upload is removed."""
+MAX_UPLOADS = 256
+"""Unfinished uploads of one user."""
+
+
+class TooManyUploads(Refusal):
+    """The user has as many unfinished uploads as one may have (429). A whole PUT is still taken."""
+
+    status = 429
+    hint = "finish the uploads that were begun: repeat the pushes that were interrupted; what is left is removed after a day"
+
+
+class UploadUnknown(NotFound):
+    """There is no such upload in parts: never begun, ended, or given up (404)."""
+
+    hint = "repeat the push; it begins anew"
+
+
+class Staging:
+    """The unfinished uploads of this hub. Thread-safe; the methods block. `close` ends its threads."""
+
+    def __init__(self, store: ObjectStore, part_size: int, max_bytes: int) -> None:
+        """`part_size` is the smallest that is asked for, `max_bytes` the most that one user's unfinished uploads may announce."""
+        self.part_size = part_size
+        self.max_bytes = max_bytes
+        self._store = store
+        self._uploads: dict[str, StagedObject] = {}
+        self._running: set[Callable[[], object]] = set()
+        self._lock = threading.Lock()
+        # They hash or wait for the disk; what hashes gains nothing by more threads than processors.
+        self._threads = ThreadPoolExecutor(2 + (os.cpu_count() or 1), "follow")
+
+    def takes(self, size: int) -> bool:
+        """Whether an object of that size gains by coming in parts."""
+        return size > self.part_size
+
+    def open(self, grant: Grant, oid: Oid) -> StagedObject:
+        """Begin the upload, or go on with it. Raises `TooManyUploads`, `BackendFull`, `BackendFailed`."""
+        with self._lock:
+            try:
+                return self._find(grant, oid)
+            except UploadUnknown:
+                self._sweep()
+                self._check_room(grant)
+                return self._take(grant, oid, create=True)
+
+    def find(self, grant: Grant, oid: Oid) -> StagedObject:
+        """The upload that was begun. Raises `UploadUnknown`, `BackendFailed`."""
+        with self._lock:
+            return self._find(grant, oid)
+
+    def follow(self, stream: StagedStream) -> None:
+        """Hash what came, and bring it to the disk, in the background. Returns at once."""
+        with self._lock:
+            for work in (stream.follow, stream.sync):
+                if work not in self._running:
+                    self._running.add(work)
+                    self._threads.submit(self._run, work)
+
+    def end(self, upload: StagedObject) -> None:
+        """Forget the upload; what is left of its stage is removed. Raises `BackendFailed`."""
+        with self._lock:
+            if self._uploads.get(upload.stage.name) is upload:
+                del self._uploads[upload.stage.name]
+        upload.stage.remove()
+
+    def close(self) -> None:
+        for upload in list(self._uploads.values()):
+            upload.halt()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _run(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except CwtError:
+            return  # the end of the upload goes on from the same place, and tells what is wrong
+        finally:
+            with self._lock:
+                self._running.discard(work)
+
+    # With the lock held.
+
+    def _find(self, grant: Grant, oid: Oid) -> StagedObject:
+        found = self._uploads.get(self._name(grant, oid))
+        return found if found is not None else self._take(grant, oid, create=False)
+
+    def _take(self, grant: Grant, oid: Oid, *, create: bool) -> StagedObject:
+        """The upload whose stage is there, perhaps from before the hub's last start, or with `create` a new one."""
+        name = self._name(grant, oid)
+        stage = self._store.backend.stage(name, create=create)
+        if stage is None:
+            raise UploadUnknown(f"no upload of object '{oid}' in parts was begun")
+        upload = StagedObject(self._store, stage, oid, grant.size, choose_part_size(grant.size, self.part_size))
+        self._uploads[name] = upload
+        return upload
+
+    def _name(self, grant: Grant, oid: Oid) -> str:
+        return f"{_owner(grant)}.{grant.size}.{grant.holder.id}.{self.part_size}.{oid}"
+
+    def _sweep(self) -> None:
+        """Remove what nobody has gone on with for long."""
+        now = time.time()
+        for stat in self._store.backend.stages():
+            upload = self._uploads.get(stat.key)
+            idle = now - stat.modified if upload is None else time.monotonic() - upload.touched
+            if idle > ABANDONED:
+                self._uploads.pop(stat.key, None)
+                stage = self._store.backend.stage(stat.key, create=False)
+                if stage is not None:
+                    stage.remove()
+
+    def _check_room(self, grant: Grant) -> None:
+        owner = _owner(grant)
+        sizes = [_size(stat.key) for stat in self._store.backend.stages() if stat.key.partition(".")[0] == owner]
+        if len(sizes) >= MAX_UPLOADS or sum(sizes) + grant.size > self.max_bytes:
+            raise TooManyUploads(f"user '{grant.user}' has {len(sizes)} unfinished uploads of {sum(sizes)} bytes")
+
+
+def _owner(grant: Grant) -> str:
+    """The user as part of a name, whatever characters it has."""
+    return hashlib.sha256(grant.user.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _size(name: str) -> int:
+    size = name.split(".")[1]
+    return int(size) if size.isdigit() else 0

@@ -1,0 +1,250 @@
+"""A stream that comes in numbered parts, in any order, several at once, and is read in order behind them.
+
+Parts lie in a `Stage` of the backend, each at its place; behind the last byte stands one mark for each part, set when the part is
+whole. So the stage alone tells what is there, also to the next process. A part that is marked never changes. `follow` feeds the
+bytes in order to whoever checks them, read back from the stage: what is checked is what is stored. All calls block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from hundredweight.base.errors import CwtError
+from hundredweight.protocol.parts import PartsState, ranges
+from hundredweight.store.objects import ObjectMismatch, ObjectStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hundredweight.backend.interface import Buffer, Stage
+    from hundredweight.base.ids import Oid
+
+__all__ = ["PartBusy", "PartRefused", "PartWriter", "PartsMissing", "StagedObject", "StagedStream"]
+
+STALLED = 10.0
+"""Seconds without a byte after which the sender of a part may be replaced by another."""
+SYNC_EVERY = 64 << 20
+_READ = 1 << 20
+_MARK = b"\x01"
+
+
+class PartBusy(CwtError):
+    """Another request sends this part (409)."""
+
+    status = 409
+    hint = "wait until it is done, then ask again which parts are held"
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"part {number} is being sent by another request")
+        self.number = number
+
+
+class PartRefused(CwtError):
+    """No such part, or another number of bytes than it has (422)."""
+
+    status = 422
+    hint = "ask again which parts there are, and send whole parts"
+
+
+class PartsMissing(CwtError):
+    """The upload is to end, and parts of it are not there (409)."""
+
+    status = 409
+    hint = "ask again which parts are held, and send the others"
+
+    def __init__(self, missing: Sequence[int]) -> None:
+        super().__init__(f"{len(missing)} parts are missing, the first is number {missing[0]}")
+        self.missing = missing
+
+
+class StagedStream:
+    """`size` bytes in parts of `part_size`. Thread-safe. `feed` gets all bytes, once and in order, from `follow`."""
+
+    def __init__(self, stage: Stage, size: int, part_size: int, feed: Callable[[memoryview], object]) -> None:
+        """Takes over what the stage holds. Raises `BackendFailed`."""
+        self.stage = stage
+        self.touched = time.monotonic()
+        self._layout = PartsState(size, part_size)
+        self._feed = feed
+        self._lock = threading.Lock()
+        self._following = threading.Lock()
+        self._writers: dict[int, PartWriter] = {}
+        self._marks = bytearray(self._layout.count)
+        stage.read_into(size, memoryview(self._marks))
+        self._first_missing = 0
+        self._followed = 0
+        self._unsynced = 0
+        self._halted = False
+
+    @property
+    def size(self) -> int:
+        return self._layout.size
+
+    @property
+    def state(self) -> PartsState:
+        """What is held now."""
+        held = ranges(number for number, mark in enumerate(self._marks) if mark)
+        return PartsState(self._layout.size, self._layout.part_size, held)
+
+    def begin(self, number: int) -> PartWriter | None:
+        """Start to send one part; None when it is held already. Raises `PartBusy`, `PartRefused`."""
+        try:
+            start, end = self._layout.span(number)
+        except IndexError:
+            raise PartRefused(f"there is no part {number}") from None
+        with self._lock:
+            self.touched = time.monotonic()
+            if self._marks[number]:
+                return None
+            other = self._writers.get(number)
+            if other is not None and not other.stalled:
+                raise PartBusy(number)
+            writer = self._writers[number] = PartWriter(self, number, start, end)
+            return writer
+
+    def follow(self, seconds: float = 3600.0) -> bool:
+        """Feed what can be fed, up to the first part that is missing, for at most `seconds`; whether all of the stream was fed.
+        Of several callers one works, the others wait. Raises `BackendFailed`, and what `feed` raises."""
+        end = time.monotonic() + seconds
+        if not self._following.acquire(timeout=max(0.0, seconds)):
+            return False
+        try:
+            buffer = memoryview(bytearray(min(_READ, self.size)))
+            while self._followed < (until := self._contiguous()) and not self._halted:
+                if time.monotonic() >= end:
+                    break
+                want = min(len(buffer), until - self._followed)
+                count = self.stage.read_into(self._followed, buffer[:want])
+                self._feed(buffer[:count])
+                self._followed += count
+                if count < want:
+                    break
+            return self._followed == self.size
+        finally:
+            self._following.release()
+
+    def halt(self) -> None:
+        """Let `follow` end soon, for good: the process ends."""
+        self._halted = True
+
+    def sync(self) -> None:
+        """Bring what was written to the disk, if it is much: the sync at the end is then short."""
+        with self._lock:
+            due = self._unsynced >= SYNC_EVERY
+            if due:
+                self._unsynced = 0
+        if due:
+            self.stage.sync()
+
+    def _contiguous(self) -> int:
+        """How many bytes from the start are there without a gap."""
+        with self._lock:
+            while self._first_missing < len(self._marks) and self._marks[self._first_missing]:
+                self._first_missing += 1
+            return min(self._first_missing * self._layout.part_size, self.size)
+
+    # What follows is for `PartWriter`.
+
+    def enter(self, writer: PartWriter) -> None:
+        """The writer is about to write. Raises `PartBusy` when another took its place."""
+        with self._lock:
+            if self._writers.get(writer.number) is not writer:
+                raise PartBusy(writer.number)
+            writer.writing = True
+
+    def leave(self, writer: PartWriter, count: int) -> None:
+        with self._lock:
+            writer.writing = False
+            writer.touched = self.touched = time.monotonic()
+            self._unsynced += count
+
+    def mark(self, writer: PartWriter) -> None:
+        """The part is whole."""
+        self.enter(writer)
+        try:
+            self.stage.write_at(self.size + writer.number, [_MARK])
+            with self._lock:
+                self._marks[writer.number] = 1
+        finally:
+            self.leave(writer, 0)
+
+    def forget(self, writer: PartWriter) -> None:
+        with self._lock:
+            if self._writers.get(writer.number) is writer:
+                del self._writers[writer.number]
+
+
+class PartWriter:
+    """One part on its way in, for one thread at a time. As a context: left unfinished, the part is anybody's again."""
+
+    def __init__(self, stream: StagedStream, number: int, start: int, end: int) -> None:
+        self.number = number
+        self.size = end - start
+        self.touched = time.monotonic()
+        self.writing = False
+        self._stream = stream
+        self._at = start
+        self._end = end
+
+    @property
+    def stalled(self) -> bool:
+        """Whether another may take over: never amid a write, so that no late byte hits a part that was sent anew."""
+        return not self.writing and time.monotonic() - self.touched > STALLED
+
+    def write(self, parts: Sequence[Buffer]) -> None:
+        """Append. Raises `PartRefused` for too many bytes, `PartBusy` when another took over; `BackendFull`, `BackendFailed`."""
+        count = sum(len(part) for part in parts)
+        if self._at + count > self._end:
+            raise PartRefused(f"more than {self.size} bytes came for part {self.number}")
+        self._stream.enter(self)
+        try:
+            self._stream.stage.write_at(self._at, parts)
+        finally:
+            self._stream.leave(self, count)
+        self._at += count
+
+    def finish(self) -> None:
+        """The part is whole and stays. Raises `PartRefused`, `PartBusy`, `BackendFull`, `BackendFailed`."""
+        if self._at != self._end:
+            came = self.size - (self._end - self._at)
+            raise PartRefused(f"{came} bytes came for part {self.number} of {self.size}")
+        self._stream.mark(self)
+
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stream.forget(self)
+
+
+class StagedObject(StagedStream):
+    """A whole object in parts, as `cwt-parts` brings it: hashed while it comes, published when it is right."""
+
+    def __init__(self, store: ObjectStore, stage: Stage, oid: Oid, size: int, part_size: int) -> None:
+        self.oid = oid
+        self._store = store
+        self._hash = hashlib.sha256()
+        self._published = False
+        super().__init__(stage, size, part_size, self._hash.update)
+
+    def finish(self, seconds: float) -> bool:
+        """Check and publish; False when hashing takes longer than `seconds`: call again. Harmless twice.
+
+        Raises `PartsMissing` (send them); `ObjectMismatch` (the stage is of no use any more); `BackendFull`, `BackendFailed`.
+        """
+        missing = self.state.missing()
+        if missing:
+            raise PartsMissing(missing)
+        if not self._published and not self.follow(seconds):
+            return False
+        with self._following:
+            if self._published:
+                return True
+            if self._hash.hexdigest() != self.oid:
+                raise ObjectMismatch(self.oid, f"the bytes that came have the SHA-256 '{self._hash.hexdigest()}'")
+            self.stage.commit(self._store.key(self.oid), self.size)
+            self._published = True
+        return True
