@@ -49,7 +49,7 @@ class Run:
     """
 
     name: str
-    rate: float = 5e-5
+    rate: float = 2e-5
     decay: float = 0.01
     seed: int = 1
     only: str = ""
@@ -60,10 +60,10 @@ class Run:
 
 RUNS = (
     Run("series"),
-    Run("full_wd0", decay=0.0, seed=2),
+    Run("full_wd0", rate=5e-5, decay=0.0, seed=2),
     Run("lastlayer", seed=3, only=f"encoder.layer.{LAYERS - 1}."),
     Run("lora_merged", rate=2e-4, seed=4, lora=True),
-    Run("resized_ft", seed=5, extra_rows=EXTRA_ROWS),
+    Run("resized_ft", decay=0.0, seed=5, extra_rows=EXTRA_ROWS),
     Run("full_nativebf16", seed=6, dtype=torch.bfloat16),
 )
 
