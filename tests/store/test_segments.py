@@ -99,7 +99,7 @@ def test_npz_stored_and_deflated() -> None:
     tensors = {"a": np.arange(100_000, dtype=np.float32), "b": np.asfortranarray(np.arange(600.0).reshape(20, 30))}
     for save in (np.savez, np.savez_compressed):
         out = io.BytesIO()
-        save(out, **tensors)
+        save(out, a=tensors["a"], b=tensors["b"])
         made = recipe_of(out.getvalue())
         check_weights(out.getvalue(), made)
         starts = {row.name: row.start for row in made.tensors}

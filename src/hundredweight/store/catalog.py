@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from hundredweight.base.errors import LocalError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hundredweight.base.ids import Oid
     from hundredweight.store.recipe import Recipe
+
+
+class PackMissing(LocalError):
+    """A pack is not there any more: repacked since it was looked up, or lost. `pack` is its name."""
+
+    hint = "'cwt fsck' names the objects that this concerns; 'git lfs fetch' brings them again"
+
+    def __init__(self, pack: str) -> None:
+        super().__init__(f"pack '{pack[:12]}' is missing")
+        self.pack = pack
 
 
 class Location(NamedTuple):

@@ -1,8 +1,8 @@
 """The pack format: records of blocks and recipes one after the other, an index behind them, and the hash of all that as the name.
 
-docs/formats/pack.md has the layout. Header and records alone are a pack stream: it travels as it is, and becomes a pack by putting
-index and trailer behind it. Nothing here does I/O: writers get a `write`, the index a ranged `read`, the stream reader chunks. On
-the filter path (an object is looked up by its id), hence no numpy and no heavy module.
+docs/formats/pack.md has the layout. Header and records alone are a pack stream: it travels as it is, and becomes a pack by having
+index and trailer put behind it. Nothing here does I/O: writers get a `write`, the index a ranged `read`, stream readers chunks.
+On the filter path (an object is looked up by its id), hence no numpy and no heavy module.
 """
 
 from __future__ import annotations
