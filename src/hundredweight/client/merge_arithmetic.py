@@ -31,7 +31,7 @@ def combine(
         values = [decode(piece, dtype) for piece in pieces]
         with np.errstate(all="ignore"):
             made = (values[0] + values[1]) * 0.5 if how == AVERAGE else _sum(*values)
-            yield encode(made, dtype)
+        yield encode(made, dtype)
 
 
 def regroup(pieces: Iterable[bytes | memoryview], size: int = PIECE) -> Iterator[bytes | memoryview]:
@@ -63,10 +63,10 @@ def decode(piece: bytes | memoryview, dtype: str) -> Array:
 
 
 def encode(values: Array, dtype: str) -> bytes:
-    """float64 rounded to the type, to nearest even."""
-    if dtype == "BF16":
-        return _bfloat16(values).astype("<u2").tobytes()
-    return values.astype(_PLAIN[dtype]).tobytes()
+    """float64 rounded to the type, to nearest even; what is too large becomes infinite."""
+    with np.errstate(all="ignore"):
+        made = _bfloat16(values) if dtype == "BF16" else values
+        return made.astype("<u2" if dtype == "BF16" else _PLAIN[dtype]).tobytes()
 
 
 def _sum(ours: Array, theirs: Array, base: Array) -> Array:

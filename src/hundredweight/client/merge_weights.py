@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
+from bisect import bisect_left
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -67,7 +68,10 @@ class NotMergeable(CwtError):
 
 
 class MergeDamaged(DamageError):
-    """The written result is not what was planned; it was not published."""
+    """The written result is not what was planned, such as where tensors share their bytes and only some of them were to
+    change; it was not published."""
+
+    hint = "give a strategy (ours or theirs) that treats such tensors alike, or save the file without shared tensors"
 
     def __init__(self, name: str, what: str) -> None:
         super().__init__(f"the merged '{name}' is not as planned: {what}")
@@ -232,19 +236,23 @@ def _plan_patches(merge: Merge, rules: MergeRules) -> None:
     if wanted != {name: (item.tensor.dtype, item.tensor.shape) for name, item in template.items.items()}:
         raise NotMergeable(merge.name, _structure(template.format, "the result would have tensors of both"))
     merge.template = template
+    elsewhere = []
     for result in merge.plan.results:
         place = template.items[result.name]
         if not result.computed and result.item.content == place.content:
             continue
-        sources = [
-            i.tensor for i in ((result.ours, result.theirs, result.base) if result.computed else (result.item,)) if i
-        ]
-        flat = patch_view(place.tensor, sources)
+        inputs = (result.ours, result.theirs, result.base) if result.computed else (result.item,)
+        flat = patch_view(place.tensor, [item.tensor for item in inputs if item])
         if flat is None or (flat and result.computed and place.tensor.swapped):
-            reason = "is stored compressed, or as a view of other data, and cannot be written in place"
-            merge.plan.conflicts.append(Conflict(result.name, reason))
+            elsewhere.append(Conflict(result.name, "is stored in a way that cannot be written in place"))
         else:
             merge.patches.append(_Patch(result, place.tensor, flat))
+    # A view of another tensor follows when that one is written; whether it does is seen when the result is read again.
+    written = [(patch.place.start, patch.place.end) for patch in merge.patches]
+    for conflict in elsewhere:
+        place = template.items[conflict.name]
+        if not any(start <= place.tensor.start and place.tensor.end <= end for start, end in written):
+            merge.plan.conflicts.append(conflict)
     if not merge.patches:
         merge.whole = template
 
@@ -287,7 +295,7 @@ class _Computed:
 
     def __init__(self, merge: Merge) -> None:
         self._versions = merge.versions
-        self.digests: dict[str, bytes] = {}
+        self._digests: dict[str, bytes] = {}
 
     def pieces(self, result: Result, *, flat: bool = False) -> Iterator[bytes | memoryview]:
         base, ours, theirs = self._versions
@@ -302,7 +310,17 @@ class _Computed:
         for piece in combine(result.how, result.item.tensor.dtype, mine, other, before):
             machine.update(piece)
             yield piece
-        self.digests[result.name] = machine.digest()
+        self._digests[result.name] = machine.digest()
+
+    def expected(self, result: Result) -> tuple[str, tuple[int, ...], bytes]:
+        """Type, shape and digest of what the file must have in the end."""
+        if not result.computed:
+            return result.item.content
+        if result.name not in self._digests:
+            # A view, whose bytes were written as another tensor's.
+            for _ in self.pieces(result):
+                pass
+        return result.item.tensor.dtype, result.item.tensor.shape, self._digests[result.name]
 
 
 def _content(version: Version, item: Item, *, flat: bool) -> Iterator[bytes | memoryview]:
@@ -400,13 +418,14 @@ def _renew_checksums(merge: Merge, template: Version, target: AtomicFile) -> Non
     written = sorted(patch.place.start for patch in merge.patches)
     with _reopened(target, merge.name) as source:
         for member in zipdir.members(window).values():
-            if not any(member.start <= start < member.start + member.size for start in written):
+            place = bisect_left(written, member.start)
+            if place == len(written) or written[place] >= member.start + member.size:
                 continue
             checksum = 0
             for at in range(member.start, member.start + member.size, content.CHUNK):
                 checksum = zlib.crc32(source.read(at, min(content.CHUNK, member.start + member.size - at)), checksum)
-            for place in zipdir.checksum_places(window, member):
-                target.write_at(place, checksum.to_bytes(4, "little"))
+            for field_at in zipdir.checksum_places(window, member):
+                target.write_at(field_at, checksum.to_bytes(4, "little"))
 
 
 def _verify(merge: Merge, computed: _Computed, target: AtomicFile) -> None:
@@ -421,10 +440,8 @@ def _verify(merge: Merge, computed: _Computed, target: AtomicFile) -> None:
                 tensor = found[result.name]
                 view = _flattened(tensor) if result.name in flat else tensor
                 digest = digest_tensor(view, content.chunks(source, view)).digest
-                if (tensor.dtype, tensor.shape) != (result.item.tensor.dtype, result.item.tensor.shape) or digest != (
-                    computed.digests[result.name] if result.computed else result.item.digest
-                ):
-                    raise MergeDamaged(merge.name, f"tensor '{shorten(result.name)}' shares its place with another one")
+                if (tensor.dtype, tensor.shape, digest) != computed.expected(result):
+                    raise MergeDamaged(merge.name, f"tensor '{shorten(result.name)}' has other bytes")
         except FormatError as error:
             raise MergeDamaged(merge.name, str(error)) from error
 
