@@ -13,8 +13,9 @@ from hundredweight.client.migrate.convert import Move, convert
 from hundredweight.client.migrate.newobjects import NewObjects
 from hundredweight.client.migrate.plan import Choice
 from hundredweight.client.migrate.selection import MigrateError, Selection
-from hundredweight.client.migrate.trees import MAX_DEPTH, Entry, encode_tree
+from hundredweight.client.migrate.trees import MAX_DEPTH
 from hundredweight.git.run import Git
+from hundredweight.git.trees import Entry, encode_tree
 from tests.client.histories import History, Quiet
 
 WEIGHTS = bytes(range(256)) * 8

@@ -21,17 +21,15 @@ from hundredweight.client.migrate.selection import MigrateError, Ref, all_refs, 
 from hundredweight.client.migrate.trees import (
     MAX_DEPTH,
     Commit,
-    Entry,
     attributes_blob,
     encode_commit,
     encode_tag,
-    encode_tree,
     parse_commit,
-    parse_tree,
     tag_target,
     with_attributes,
 )
 from hundredweight.git.objects import MissingObject, ObjectReader
+from hundredweight.git.trees import Entry, encode_tree, parse_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

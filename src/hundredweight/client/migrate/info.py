@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from hundredweight.client.migrate.scope import ScopeReader
 from hundredweight.client.migrate.selection import select_commits
-from hundredweight.client.migrate.trees import attributes_blob, parse_commit, parse_tree
+from hundredweight.client.migrate.trees import attributes_blob, parse_commit
 from hundredweight.git.objects import MissingObject, ObjectReader
+from hundredweight.git.trees import parse_tree
 from hundredweight.protocol.pointer import CUTOFF, try_parse
 
 if TYPE_CHECKING:

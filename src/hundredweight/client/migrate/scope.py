@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hundredweight.client.migrate.trees import attributes_blob, parse_tree
+from hundredweight.client.migrate.trees import attributes_blob
 from hundredweight.git.attributes import FILE_NAME, Macros, lfs_patterns, parse
+from hundredweight.git.trees import parse_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,10 +10,11 @@ from hundredweight.client.migrate.newobjects import NewObjects
 from hundredweight.client.migrate.plan import Choice
 from hundredweight.client.migrate.scope import ScopeReader
 from hundredweight.client.migrate.selection import MigrateError, refuse_extensions
-from hundredweight.client.migrate.trees import parse_commit, parse_tree
+from hundredweight.client.migrate.trees import parse_commit
 from hundredweight.git.attributes import FILE_NAME, Macros, lfs_patterns, parse
 from hundredweight.git.objects import ObjectReader
 from hundredweight.git.scan import tree_entries
+from hundredweight.git.trees import parse_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

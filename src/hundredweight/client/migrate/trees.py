@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hundredweight.client.migrate.selection import MigrateError
+from hundredweight.git.trees import Entry
 
-TREE = b"40000"
-FILES = frozenset((b"100644", b"100755", b"100664"))
 SYMLINK = b"120000"
 ATTRIBUTES = b".gitattributes"
 MAX_DEPTH = 300
@@ -16,39 +15,6 @@ MAX_DEPTH = 300
 # A signature signs bytes that change; a merged tag is repeated in the merge and names the old history.
 _DROPPED_HEADERS = (b"gpgsig ", b"gpgsig-sha256 ", b"mergetag ")
 _SIGNATURES = (b"-----BEGIN PGP ", b"-----BEGIN SSH SIGNATURE", b"-----BEGIN SIGNED MESSAGE")
-
-
-class Entry(NamedTuple):
-    """One line of a tree. `mode` as git wrote it, `name` one component, `object` in hex."""
-
-    mode: bytes
-    name: bytes
-    object: str
-
-    @property
-    def is_tree(self) -> bool:
-        return self.mode.lstrip(b"0") == TREE
-
-    @property
-    def is_file(self) -> bool:
-        return self.mode in FILES
-
-
-def parse_tree(data: bytes, width: int) -> list[Entry]:
-    """`width` is the bytes of an object's name: 20, or 32 in a SHA-256 repository."""
-    entries = []
-    place = 0
-    while place < len(data):
-        space = data.index(b" ", place)
-        null = data.index(b"\0", space)
-        end = null + 1 + width
-        entries.append(Entry(data[place:space], data[space + 1 : null], data[null + 1 : end].hex()))
-        place = end
-    return entries
-
-
-def encode_tree(entries: list[Entry]) -> bytes:
-    return b"".join(b"%b %b\0%b" % (mode, name, bytes.fromhex(name_hex)) for mode, name, name_hex in entries)
 
 
 def attributes_blob(entries: list[Entry], *, any_case: bool = False) -> str:
