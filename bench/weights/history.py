@@ -111,7 +111,7 @@ class Training:
         for step, (ids, mask) in enumerate(batches(STEPS, self.run.seed, extra), 1):
             self.optimizer.zero_grad()
             loss = contrastive_loss(embed(self.merged(), ids, mask))
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self.optimizer.step()
             schedule.step()
             if step % EVERY == 0:
@@ -130,7 +130,8 @@ class Training:
                     down = torch.normal(0.0, 0.02, (LORA_RANK, tensor.shape[1])).requires_grad_()
                     self.lora[name] = (torch.zeros(tensor.shape[0], LORA_RANK).requires_grad_(), down)
             return [{"params": [part for pair in self.lora.values() for part in pair], "weight_decay": 0.0}]
-        plain, decayed = [], []
+        plain: list[Tensor] = []
+        decayed: list[Tensor] = []
         for name, tensor in self.weights.items():
             if tensor.is_floating_point() and name.startswith(self.run.only):
                 tensor.requires_grad_()

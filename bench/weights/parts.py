@@ -1,0 +1,137 @@
+"""The parts of the comparison. Each gives plain values, so that they can be kept and put into one table afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.checkpoint8b import INDEX, Architecture, write_finetune, write_model
+from bench.stage import Client, Hub, running_hub
+from bench.weights import codec, peers
+from bench.weights.history import PAIRS, VERSIONS
+from bench.weights.journeys import Passage, Route, Team, route
+from hundredweight.codec.block import Profile
+
+DTYPES = ("fp32", "bf16")
+MODEL = "model.safetensors"
+LINKS: Mapping[str, float | None] = {"loopback": None, "1 Gbit/s": 1000, "100 Mbit/s": 100}
+
+Result = dict[str, object]
+
+
+def stored_by_others(files: Mapping[str, Path], folder: Path) -> Result:
+    """Percent of the raw bytes that peers keep of the history's versions, by dtype."""
+    found: Result = {}
+    for dtype in DTYPES:
+        versions = [files[f"{version}_{dtype}"] for version in VERSIONS]
+        kept = {"Xet": peers.xet(versions, folder / f"xet-{dtype}"), "ZipNN": peers.zipnn(versions)}
+        shutil.rmtree(folder / f"xet-{dtype}")
+        found[dtype] = {name: {**asdict(one), "percent": one.percent} for name, one in kept.items()}
+    return found
+
+
+def history_through_hub(files: Mapping[str, Path], client: Client, folder: Path) -> Result:
+    """Every version pushed, and pulled by a follower, over a counting link: the wire's bytes beside what the hub then stores."""
+    found: Result = {}
+    for dtype in DTYPES:
+        with running_hub(folder) as hub, route(hub, 0) as way:
+            team = Team(client, hub, folder / "team")
+            versions = [{MODEL: files[f"{version}_{dtype}"]} for version in VERSIONS]
+            team.start(versions[0])
+            stored = [team.stored()]
+            rows = []
+            for name, version in zip(VERSIONS[1:], versions[1:], strict=True):
+                team.commit(version)
+                push = team.push(way)
+                stored.append(team.stored())
+                pull = team.pull(way)
+                team.check(team.follower, version)
+                rows.append({"version": name, "stored": stored[-1] - stored[-2], "up": push.up, "down": pull.down})
+            local = peers.folder_size(team.repository / ".git")
+        raw = sum(version[MODEL].stat().st_size for version in versions)
+        found[dtype] = {
+            "raw": raw,
+            "stored": stored[-1],
+            "percent": 100 * stored[-1] / raw,
+            "rows": rows,
+            "local": local,
+        }
+        shutil.rmtree(folder / "team")
+    return found
+
+
+def codec_alone(files: Mapping[str, Path]) -> Result:
+    """Stored percent and speeds of one worker and two, for every version against its parent."""
+    found: Result = {}
+    for name, base in parents():
+        before = files[base] if base else None
+        one = codec.measure(files[name], before, Profile.DEFAULT)
+        two = codec.measure(files[name], before, Profile.DEFAULT, workers=2)
+        found[name] = {**asdict(one), "base": base, "encode2": two.encode, "decode2": two.decode}
+    return found
+
+
+def parents() -> list[tuple[str, str]]:
+    """Each version with what it was trained from, or nothing."""
+    found = []
+    for dtype in DTYPES:
+        for number, name in enumerate(VERSIONS):
+            before = VERSIONS[number - 1] if name.startswith("series") else "base"
+            found.append((f"{name}_{dtype}", "" if name == "base" else f"{before}_{dtype}"))
+    return [*found, *PAIRS]
+
+
+def checkpoints(folder: Path, size: int, count: int) -> list[dict[str, Path]]:
+    """`count` versions of a generated checkpoint of about `size` bytes, each a fine-tune of the one before; kept in `folder`."""
+    for number in range(count):
+        target = folder / f"v{number}"
+        if (target / INDEX).exists():
+            continue
+        partial = folder / f"v{number}.part"
+        shutil.rmtree(partial, ignore_errors=True)
+        if number:
+            write_finetune(folder / f"v{number - 1}", partial, seed=number)
+        else:
+            write_model(partial, Architecture().scaled(size), seed=0)
+        partial.rename(target)
+    return [{path.name: path for path in sorted((folder / f"v{number}").iterdir())} for number in range(count)]
+
+
+def journeys(
+    clients: Sequence[Client], versions: Sequence[Mapping[str, Path]], mbit: float | None, folder: Path
+) -> Result:
+    """Push of each next version, pull and clone of it, by every client in turn: the median seconds and bytes of each."""
+    passages: dict[str, dict[str, list[Passage]]] = {}
+    with ExitStack() as stack:
+        teams: list[tuple[Team, Route]] = []
+        for client in clients:
+            place = folder / f"team-{client.name}"
+            place.mkdir()
+            hub: Hub = stack.enter_context(running_hub(place))
+            teams.append((Team(client, hub, place), stack.enter_context(route(hub, mbit))))
+        for team, _ in teams:
+            team.start(versions[0])
+        for version in versions[1:]:
+            for team, way in teams:
+                team.commit(version)
+                passages.setdefault("push", {}).setdefault(team.client.name, []).append(team.push(way))
+                team.stored()
+                passages.setdefault("pull", {}).setdefault(team.client.name, []).append(team.pull(way))
+                team.check(team.follower, version)
+                passages.setdefault("clone", {}).setdefault(team.client.name, []).append(team.clone(way, version))
+    for team, _ in teams:
+        shutil.rmtree(team.folder)
+    return {operation: {name: _median(runs) for name, runs in by.items()} for operation, by in passages.items()}
+
+
+def _median(runs: Sequence[Passage]) -> Result:
+    return {
+        "seconds": statistics.median(run.seconds for run in runs),
+        "up": statistics.median(run.up for run in runs),
+        "down": statistics.median(run.down for run in runs),
+        "runs": len(runs),
+    }

@@ -1,0 +1,132 @@
+"""docs/benchmarks-weights.md from what the parts found. Parts that have not run leave their section out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+STORED_BOUNDS = {"fp32": 30.0, "bf16": 13.5}
+WIRE_BOUND = 1.02
+ENCODE_BOUND, DECODE_BOUND, WORKERS_BOUND = 0.35, 0.5, 1.6
+RATIO_BOUNDS = {"loopback": 1.3, "1 Gbit/s": 0.8, "100 Mbit/s": 0.45}
+
+Found = Mapping[str, Any]
+
+
+def report(found: Found, stock: str) -> str:
+    """The page."""
+    lines = [
+        "# Benchmarks: weights",
+        "",
+        "`make bench-weights` makes this page. The history is eleven versions of all-MiniLM-L6-v2, really fine-tuned",
+        "(bench/weights/history.py): the model, five checkpoints of one run, another full fine-tune, one of the last layer,",
+        "a merged LoRA, resized embeddings, and those fine-tuned. Peers: hf_xet's local store; ZipNN on each tensor, equal",
+        f"tensors once; {stock}.",
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}. The machine is small and shared: read",
+        "ratios, not seconds.",
+    ]
+    lines += _stored(found) + _wire(found) + _codec(found) + _journeys(found)
+    return "\n".join(lines) + "\n"
+
+
+def _stored(found: Found) -> list[str]:
+    others, ours = found.get("others"), found.get("history")
+    if not others and not ours:
+        return []
+    systems = {"git-lfs (whole files)": dict.fromkeys(STORED_BOUNDS, 100.0)}
+    if others:
+        for name in ("Xet", "ZipNN"):
+            systems[name] = {dtype: others[dtype][name]["percent"] for dtype in STORED_BOUNDS}
+    if ours:
+        systems["Hundredweight, the hub's folder"] = {dtype: ours[dtype]["percent"] for dtype in STORED_BOUNDS}
+        systems["Hundredweight, the pusher's .git"] = {
+            dtype: 100 * ours[dtype]["local"] / ours[dtype]["raw"] for dtype in STORED_BOUNDS
+        }
+    lines = ["", "## Stored for eleven versions, % of the raw bytes", "", "| | fp32 | bf16 |", "|---|---|---|"]
+    lines += [f"| {name} | {row['fp32']:.1f} | {row['bf16']:.1f} |" for name, row in systems.items()]
+    if ours:
+        verdicts = [_verdict(ours[dtype]["percent"], bound) for dtype, bound in STORED_BOUNDS.items()]
+        lines.append(f"| bound (hub) | {verdicts[0]} | {verdicts[1]} |")
+    return [*lines, "", "Everything in the folders counts, as `du` does: Git's objects, the database, indexes."]
+
+
+def _wire(found: Found) -> list[str]:
+    ours = found.get("history")
+    if not ours:
+        return []
+    lines = ["", "## Bytes on the wire for each version, against what the hub stores for it", ""]
+    lines += [
+        "| version | dtype | stored, MB | pushed, MB | ratio | pulled, MB | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for dtype in STORED_BOUNDS:
+        total = {"stored": 0, "up": 0, "down": 0}
+        for row in ours[dtype]["rows"]:
+            lines.append(_wire_row(row["version"], dtype, row))
+            total = {key: value + row[key] for key, value in total.items()}
+        lines.append(_wire_row(f"all (bound {WIRE_BOUND})", dtype, total))
+    return lines
+
+
+def _wire_row(name: str, dtype: str, row: Mapping[str, int]) -> str:
+    stored = max(row["stored"], 1)
+    return (
+        f"| {name} | {dtype} | {row['stored'] / 1e6:.2f} | {row['up'] / 1e6:.2f} | {row['up'] / stored:.3f} "
+        f"| {row['down'] / 1e6:.2f} | {row['down'] / stored:.3f} |"
+    )
+
+
+def _codec(found: Found) -> list[str]:
+    rows = found.get("codec")
+    if not rows:
+        return []
+    lines = ["", "## The codec alone", ""]
+    lines.append(
+        "Memory to memory, one worker and two; stored bytes of the version given its base; speed of what changed."
+    )
+    lines += ["", "| version | base | stored, % | encode, GB/s | decode, GB/s | two workers, encode | decode |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name, row in rows.items():
+        gains = [row[f"{way}2"] / row[way] if row[way] else 0 for way in ("encode", "decode")]
+        lines.append(
+            f"| {name} | {row['base'] or 'none'} | {row['percent']:.2f} | {row['encode'] / 1e9:.2f} | {row['decode'] / 1e9:.2f} "
+            f"| x {gains[0]:.2f} | x {gains[1]:.2f} |"
+        )
+    return [
+        *lines,
+        "",
+        f"Bounds: {ENCODE_BOUND} and {DECODE_BOUND} GB/s a core with the kernel; two workers x {WORKERS_BOUND}.",
+    ]
+
+
+def _journeys(found: Found) -> list[str]:
+    ways = {way: found[way] for way in RATIO_BOUNDS if way in found}
+    if not ways:
+        return []
+    sizes = found["size"]
+    lines = ["", "## A fine-tune on its way", ""]
+    lines += [
+        f"A generated checkpoint of {sizes / 1e9:.2f} GB in four shards (bench/checkpoint8b.py) and fine-tunes that change every",
+        "tensor; medians; each client against a hub of its own, over loopback and over a link that a proxy shapes.",
+    ]
+    lines += ["", "| link | operation | ours, s | stock, s | ratio | bound | ours, MB sent | stock, MB sent |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for way, operations in ways.items():
+        for operation, clients in operations.items():
+            ours, stock = clients["ours"], clients["stock"]
+            ratio = ours["seconds"] / stock["seconds"]
+            sent = [f"{(one['up'] + one['down']) / 1e6:.0f}" if way != "loopback" else "" for one in (ours, stock)]
+            lines.append(
+                f"| {way} | {operation} | {ours['seconds']:.2f} | {stock['seconds']:.2f} | {ratio:.2f} "
+                f"| {_verdict(ratio, RATIO_BOUNDS[way])} | {sent[0]} | {sent[1]} |"
+            )
+    return [
+        *lines,
+        "",
+        "A clone fetches one version without a predecessor, so its bytes are those of the whole chain at most.",
+    ]
+
+
+def _verdict(value: float, bound: float) -> str:
+    return f"{bound}{'' if value <= bound else ' missed'}"
