@@ -1,7 +1,7 @@
 """How far two tensors are apart, block by block: raw bytes of every type as numbers, and the sums that statistics are made of.
 
-Blocks are computed in single precision where that is exact enough (its products neither overflow nor vanish, everything is
-finite), else once more in double, and F64 of extreme size in what the machine calls long double. Sums are kept in double.
+A block is computed in the narrowest precision, single or double, that holds its numbers exactly, and once more in a wider one
+where products overflow or vanish there or something is not finite: extreme F64 in what the machine calls long double.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 ELEMENTS, BLOCKS_OF_ELEMENTS, BYTES = "elements", "blocks", "bytes"
-_SMALL, _LARGE = 1e-24, 1e34
-"""Sums of squares within these are right in single precision: outside, squares of single elements may have vanished or
-overflowed."""
+_RANGE = {np.dtype(np.float32): (1e-24, 1e34), np.dtype(np.float64): (1e-290, 1e290)}
+"""Sums of squares within these are right: outside, squares of single elements may have vanished or overflowed."""
+_EXACT_INTEGER = 1 << 53
 
 
 class Scheme(NamedTuple):
@@ -44,6 +44,8 @@ class Sums:
     dd: Any = 0.0
     da: Any = 0.0
     aa: Any = 0.0
+    ab: Any = 0.0
+    bb: Any = 0.0
     largest: float = 0.0
     old_nan: int = 0
     old_inf: int = 0
@@ -56,6 +58,8 @@ class Sums:
         self.dd += other.dd
         self.da += other.da
         self.aa += other.aa
+        self.ab += other.ab
+        self.bb += other.bb
         self.largest = max(self.largest, other.largest)
         self.old_nan += other.old_nan
         self.old_inf += other.old_inf
@@ -75,7 +79,6 @@ def scheme_of(dtype: str) -> Scheme:
 
 
 _COMPLEX = {"C32": "F16", "C64": "F32", "C128": "F64"}
-_EIGHT = "<u1"
 _INTEGERS = {
     "BOOL": "<u1", "U8": "<u1", "I8": "<i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8", "I64": "<i8",
 }  # fmt: skip
@@ -133,12 +136,13 @@ def compare(old: Array, new: Array, schemes: tuple[Scheme, Scheme], scratch: Scr
         sums.changed = changed_units(old, new, first, scratch)
     if first.numbers == 0 or second.numbers == 0 or first.numbers != second.numbers:
         return sums
-    if same_type and first.kind in ("U64", "I64"):
-        _wide_integers(old, new, first.kind, sums)
-        return sums
     with np.errstate(all="ignore"):
-        a, b = _single(old, first.kind, scratch.old), _single(new, second.kind, scratch.new)
-        if a is None or b is None or not _add_single(a, b, sums, scratch, None if same_type else first.numbers):
+        a, b = _narrow(old, first.kind, scratch.old), _narrow(new, second.kind, scratch.new)
+        if a is not None and b is not None and _add_fast(a, b, sums, scratch, None if same_type else first.numbers):
+            return sums
+        if same_type and first.kind in ("U64", "I64"):
+            _wide_integers(old, new, first.kind, sums)
+        else:
             a, b = exactly(old, first.kind), exactly(new, second.kind)
             _add_exact(a, b, sums, None if same_type else first.numbers)
     return sums
@@ -147,10 +151,10 @@ def compare(old: Array, new: Array, schemes: tuple[Scheme, Scheme], scratch: Scr
 def squares(old: Array, scheme: Scheme, scratch: Scratch) -> Any:
     """The sum of squares of a block's finite numbers, for units that are equal on both sides; and how many are NaN, infinite."""
     with np.errstate(all="ignore"):
-        a = _single(old, scheme.kind, scratch.old)
+        a = _narrow(old, scheme.kind, scratch.old)
         if a is not None:
             total = float(np.dot(a, a))
-            if _SMALL < total < _LARGE or (total == 0 and not a.any()):
+            if _fits(total, a):
                 return total, 0, 0
         exact = exactly(old, scheme.kind)
         finite = np.isfinite(exact)
@@ -159,10 +163,10 @@ def squares(old: Array, scheme: Scheme, scratch: Scratch) -> Any:
         return _dot(kept, kept), nan, len(exact) - len(kept) - nan
 
 
-def _single(raw: Array, kind: str, out: Array) -> Array | None:
-    """A block as singles, exactly; None where the type has no such form or something is not finite."""
-    if kind == "F32":
-        return raw.view("<f4")
+def _narrow(raw: Array, kind: str, out: Array) -> Array | None:
+    """A block as singles or doubles, exactly; None where that is not possible, or where a short float is not finite."""
+    if kind in ("F32", "F64"):
+        return raw.view("<f4" if kind == "F32" else "<f8")
     if kind == "BF16":
         words = raw.view("<u2")
         made = out[: len(words)]
@@ -173,6 +177,12 @@ def _single(raw: Array, kind: str, out: Array) -> Array | None:
         made = out[: len(numbers)]
         np.copyto(made, numbers)
         return made
+    if kind in _INTEGERS:
+        numbers = raw.view(_INTEGERS[kind])
+        if numbers.itemsize == 8 and len(numbers) and max(int(numbers.max()), -int(numbers.min())) > _EXACT_INTEGER:
+            return None
+        wide: Array = numbers.astype(np.float64)
+        return wide
     short = _SHORT.get(kind)
     if short is None:
         return None
@@ -199,24 +209,27 @@ def _has_special(words: Array, short: _Short) -> bool:
 
 def exactly(raw: Array, kind: str) -> Array:
     """A block as doubles (F64 as long doubles), with NaN and infinities."""
-    if kind == "F64":
-        return raw.view("<f8").astype(np.longdouble)
-    if kind == "F32":
-        return raw.view("<f4").astype(np.float64)
-    if kind == "F16":
-        return raw.view("<f2").astype(np.float64)
-    if kind == "BF16":
-        return np.left_shift(raw.view("<u2"), 16, dtype=np.uint32).view(np.float32).astype(np.float64)
-    if kind in _INTEGERS:
-        return raw.view(_INTEGERS[kind]).astype(np.float64)
-    return _table(kind)[raw.view(_EIGHT)]
+    made: Array
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        if kind == "F64":
+            made = raw.view("<f8").astype(np.longdouble)
+        elif kind in ("F32", "F16"):
+            made = raw.view("<f4" if kind == "F32" else "<f2").astype(np.float64)
+        elif kind == "BF16":
+            made = np.left_shift(raw.view("<u2"), 16, dtype=np.uint32).view(np.float32).astype(np.float64)
+        elif kind in _INTEGERS:
+            made = raw.view(_INTEGERS[kind]).astype(np.float64)
+        else:
+            made = _table(kind)[raw.view("<u1")]
+    return made
 
 
 def _table(kind: str) -> Array:
     """The values of all 256 codes of an 8-bit float."""
     codes = np.arange(256)
     if kind == "F8_E8M0":
-        return np.where(codes == 255, np.nan, 2.0 ** (codes - 127.0))
+        scales: Array = np.where(codes == 255, np.nan, 2.0 ** (codes - 127.0))
+        return scales
     short = _SHORT[kind]
     words = codes.astype(np.uint8).view(np.int8).astype(np.int32)
     values = ((words << short.shift) & np.uint32(short.mask).view(np.int32)).astype(np.int32).view(np.float32)
@@ -230,31 +243,48 @@ def _table(kind: str) -> Array:
     return made
 
 
-def _add_single(a: Array, b: Array, sums: Sums, scratch: Scratch, numbers: int | None) -> bool:
-    """Add a block of singles; False, and nothing added, where singles do not do."""
+def _add_fast(a: Array, b: Array, sums: Sums, scratch: Scratch, numbers: int | None) -> bool:
+    """Add a block; False, and nothing added, where its precision does not do."""
     if not len(a):
         return True
-    d = scratch.difference[: len(a)]
-    np.subtract(b, a, out=d)
+    single = a.dtype == b.dtype == np.float32
+    d = np.subtract(b, a, out=scratch.difference[: len(a)] if single else None)
+    if a.dtype != d.dtype:
+        a = a.astype(d.dtype)
     largest = max(float(d.max()), -float(d.min()))
     dd, da, aa = float(np.dot(d, d)), float(np.dot(d, a)), float(np.dot(a, a))
-    if not (_fits(dd, largest) and aa < _LARGE and (aa > _SMALL or not a.any())):
+    # A NaN among them fits nothing.
+    if not (_fits(dd, d) and _fits(aa, a)):
         return False
     if numbers is not None:
-        sums.changed += int(np.count_nonzero((d != 0).reshape(-1, numbers).any(axis=1)))
+        sums.changed = int(np.count_nonzero((d != 0).reshape(-1, numbers).any(axis=1)))
     sums.dd, sums.da, sums.aa, sums.largest = dd, da, aa, largest
+    sums.ab, sums.bb = aa + da, aa + 2 * da + dd
+    if sums.bb < _CANCELLED * aa:
+        sums.ab, sums.bb = float(np.dot(a, b)), float(np.dot(b, b))
+        return _fits(sums.bb, b) or _undo(sums)
     return True
 
 
-def _fits(dd: float, largest: float) -> bool:
-    # Written so that a NaN does not fit.
-    return dd == largest == 0 or _SMALL < dd < _LARGE
+_CANCELLED = 1e-2
+"""Where the new norm is that much smaller, little is left of it in a sum of larger terms."""
+
+
+def _undo(sums: Sums) -> bool:
+    sums.dd = sums.da = sums.aa = sums.ab = sums.bb = sums.largest = 0.0
+    return False
+
+
+def _fits(square: float, values: Array) -> bool:
+    """Whether a sum of squares of these values was computed without harm."""
+    small, large = _RANGE[values.dtype]
+    return small < square < large or (square == 0 and not values.any())
 
 
 def _add_exact(a: Array, b: Array, sums: Sums, numbers: int | None) -> None:
     if numbers is not None:
         differs = (a != b) & ~(np.isnan(a) & np.isnan(b))
-        sums.changed += int(np.count_nonzero(differs.reshape(-1, numbers).any(axis=1)))
+        sums.changed = int(np.count_nonzero(differs.reshape(-1, numbers).any(axis=1)))
     sums.old_nan, sums.new_nan = int(np.count_nonzero(np.isnan(a))), int(np.count_nonzero(np.isnan(b)))
     sums.old_inf, sums.new_inf = int(np.count_nonzero(np.isinf(a))), int(np.count_nonzero(np.isinf(b)))
     finite = np.isfinite(a) & np.isfinite(b)
@@ -263,6 +293,7 @@ def _add_exact(a: Array, b: Array, sums: Sums, numbers: int | None) -> None:
     if len(a):
         d = b - a
         sums.dd, sums.da, sums.aa, sums.largest = _dot(d, d), _dot(d, a), _dot(a, a), float(np.abs(d).max())
+        sums.ab, sums.bb = _dot(a, b), _dot(b, b)
 
 
 def _dot(a: Array, b: Array) -> Any:
@@ -284,6 +315,7 @@ def _wide_integers(old: Array, new: Array, kind: str, sums: Sums) -> None:
     up = b >= a
     distance = np.where(up, b.view("<u8") - a.view("<u8"), a.view("<u8") - b.view("<u8")).astype(np.float64)
     d = np.where(up, distance, -distance)
-    wide = a.astype(np.float64)
+    wide, other = a.astype(np.float64), b.astype(np.float64)
     sums.dd, sums.da, sums.aa = float(np.dot(d, d)), float(np.dot(d, wide)), float(np.dot(wide, wide))
+    sums.ab, sums.bb = float(np.dot(wide, other)), float(np.dot(other, other))
     sums.largest = float(distance.max())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
-    from hundredweight.client.weight_files import FileSource, Model, Part
+    from hundredweight.client.weight_files import Model, Opened, Part
     from hundredweight.formats.tensors import Tensor
 
 BLOCK = 1 << 18
@@ -73,7 +73,7 @@ class _Plain:
 
     sequential = False
 
-    def __init__(self, source: FileSource, start: int) -> None:
+    def __init__(self, source: Opened, start: int) -> None:
         self._source = source
         self._start = start
 
@@ -86,7 +86,7 @@ class _Streamed:
 
     sequential = True
 
-    def __init__(self, name: str, source: FileSource, tensor: Tensor) -> None:
+    def __init__(self, name: str, source: Opened, tensor: Tensor) -> None:
         self._name = name
         self._pieces = content.chunks(source, tensor)
         self._rest = memoryview(b"")
@@ -236,7 +236,7 @@ class Scanner:
             view = memoryview(self._buffers.old)[: min(_ELEMENTS, end - at) * scheme.size]
             pair.readers[0].fill(at * scheme.size, view)
             square, nan, inf = squares(np.frombuffer(view, np.uint8), scheme, self._buffers.scratch)
-            total.add(Sums(aa=square, old_nan=nan, new_nan=nan, old_inf=inf, new_inf=inf))
+            total.add(Sums(aa=square, ab=square, bb=square, old_nan=nan, new_nan=nan, old_inf=inf, new_inf=inf))
         return total
 
 
@@ -279,15 +279,14 @@ def relative(sums: Sums) -> float | None:
 
 def cosine(sums: Sums) -> float | None:
     """From the difference, so that what is missing from 1 is right for versions that hardly differ."""
-    aa, da, dd = (np.longdouble(value) for value in (sums.aa, sums.da, sums.dd))
-    bb = aa + 2 * da + dd
+    aa, ab, bb, da, dd = (np.longdouble(value) for value in (sums.aa, sums.ab, sums.bb, sums.da, sums.dd))
     if aa <= 0 or bb <= 0:
         return None
-    value = float((aa + da) / (np.sqrt(aa) * np.sqrt(bb)))
-    if value > _NEARLY:
+    value = float(ab / (np.sqrt(aa) * np.sqrt(bb)))
+    if dd < _LITTLE * aa:
         sine = max(float((dd / bb) - (da / aa) * (da / bb)), 0.0)
         return math.sqrt(1 - min(sine, 1.0))
-    return None if math.isnan(value) else max(value, -1.0)
+    return None if math.isnan(value) else min(max(value, -1.0), 1.0)
 
 
-_NEARLY = 0.99
+_LITTLE = 1e-2
