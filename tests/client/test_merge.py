@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from hundredweight.client.merge import driver_config
+from hundredweight.client.merge_rules import driver_config
 from tests.clones import pointer_of
 from tests.people import Person
 
@@ -30,7 +30,7 @@ class Story:
         self.person = Person("test", home)
         self.folder = self.person.repository("repo")
         self.git("lfs", "install", "--local")
-        for key, value in driver_config().items():
+        for key, value in driver_config():
             self.git("config", key, value)
         self.commit("main", {".gitattributes": ATTRIBUTES, NAME: weights(), "data.bin": b"data"})
 

@@ -25,7 +25,8 @@ GIT_LFS_COMMANDS = (
     "smudge", "status", "track", "uninstall", "unlock", "untrack", "update", "version",
 )  # fmt: skip
 CWT_COMMANDS = (
-    "clone", "diff", "diff-driver", "hub", "id", "inspect", "log", "merge-driver", "merge-weights", "show", "textconv", "version",
+    "clone", "diff", "diff-driver", "hub", "id", "init", "inspect", "log", "merge-driver", "merge-weights", "show", "textconv",
+    "version",
 )  # fmt: skip
 
 

@@ -85,6 +85,18 @@ def install_hooks(workspace: Workspace, *, force: bool = False) -> None:
         raise foreign
 
 
+def survey(workspace: Workspace) -> tuple[list[str], list[str]]:
+    """Hooks that `install_hooks` would write, and those of somebody else that do not run ours."""
+    missing, foreign = [], []
+    for hook in HOOKS:
+        found = _read(os.path.join(hooks_folder(workspace), hook))
+        if not found or found in former_scripts(hook):
+            missing.append(hook)
+        elif found != script(hook) and f"git lfs {hook}" not in found:
+            foreign.append(hook)
+    return missing, foreign
+
+
 def ensure_hooks(workspace: Workspace) -> None:
     """`install_hooks` as commands do it in passing: a hook of the user's own stays, a folder that cannot be written too,
     without a word. `git lfs update` tells."""

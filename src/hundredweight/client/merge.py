@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.files import AtomicFile, copy_content, write_file
 from hundredweight.base.ids import Oid
-from hundredweight.client.downloads import Downloads
 from hundredweight.client.merge_weights import NotMergeable, open_versions, plan, write
 from hundredweight.client.weight_files import CannotOpen
 from hundredweight.protocol.pointer import CUTOFF, Pointer, try_parse
@@ -22,12 +21,10 @@ from hundredweight.protocol.pointer import CUTOFF, Pointer, try_parse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hundredweight.client.downloads import Downloads
     from hundredweight.client.merge_rules import MergeRules
     from hundredweight.client.merge_weights import Merge
     from hundredweight.client.workspace import Workspace
-
-DRIVER = "lfs"
-COMMAND = "cwt merge-driver -- %O %A %B %P"
 
 
 @dataclass(frozen=True)
@@ -57,11 +54,6 @@ class ObjectMissing(CannotOpen):
     def __init__(self, name: str, pointer: Pointer, cause: Exception) -> None:
         super().__init__(name, f"its object {pointer.oid[:12]} is not here and could not be fetched: {cause}")
         self.oid = pointer.oid
-
-
-def driver_config() -> dict[str, str]:
-    """The keys of git's configuration by which it runs the driver for `merge=lfs`."""
-    return {f"merge.{DRIVER}.name": "weights by tensors, other LFS files as binary", f"merge.{DRIVER}.driver": COMMAND}
 
 
 def drive(workspace: Workspace, sides: Sides, rules: MergeRules, say: Callable[[str], None]) -> Merged:
@@ -134,6 +126,8 @@ class _Objects:
     def _fetch(self, pointer: Pointer) -> None:
         self._say(f"fetching object {pointer.oid[:12]} of '{self._path}'")
         if self._downloads is None:
+            from hundredweight.client.downloads import Downloads  # noqa: PLC0415 - network code, for missing objects only
+
             self._downloads = Downloads(self._workspace)
         failure = self._downloads.fetch(self._path, pointer)
         if failure is not None:

@@ -21,6 +21,7 @@ STRATEGIES = (OURS, THEIRS, AVERAGE, SUM, CONFLICT)
 STRATEGY_KEY = "hundredweight.merge.strategy"
 RULE_KEY = "hundredweight.merge.rule"
 VARIABLE = "CWT_MERGE_STRATEGY"
+DRIVER = "lfs"
 
 
 class BadStrategy(UsageError):
@@ -65,3 +66,11 @@ def configured_rules(config: Config, variables: Mapping[str, str]) -> MergeRules
     found = parse_rules(config.get(STRATEGY_KEY), config.all(RULE_KEY), "in git's configuration")
     chosen = variables.get(VARIABLE, "")
     return MergeRules(parse_rules(chosen, (), VARIABLE).default, found.rules) if chosen else found
+
+
+def driver_config(program: str = "cwt") -> list[tuple[str, str]]:
+    """Git's configuration by which it merges files with `merge=lfs` by us. `program` is how a shell starts ours."""
+    return [
+        (f"merge.{DRIVER}.name", "weights by tensors, other LFS files as binary ones"),
+        (f"merge.{DRIVER}.driver", f"{program} merge-driver -- %O %A %B %P"),
+    ]

@@ -56,11 +56,17 @@ NAMES = (
 """A file whose name starts and ends so is a weight file: shards carry numbers in between."""
 
 _SUFFIXES = frozenset(SUFFIXES)
+_TENSORFLOW = "*.data-*-of-*"
 
 
 def is_weight_file(path: str) -> bool:
     """Whether the last part of `path` (with `/`) is a weight file's name, in any case."""
     return bool(lfs_pattern(path))
+
+
+def lfs_patterns() -> list[str]:
+    """Patterns of all that is on the lists, for a `.gitattributes` that is written before there are files."""
+    return [*(f"*.{suffix}" for suffix in SUFFIXES), *(f"{start}*{end}" for start, end in NAMES), _TENSORFLOW]
 
 
 def lfs_pattern(path: str) -> str:
@@ -77,7 +83,7 @@ def lfs_pattern(path: str) -> str:
         if lower.startswith(start) and lower.endswith(end):
             return f"*{name[-len(end) :]}"
     if _is_tensorflow_shard(lower):
-        return "*.data-*-of-*"
+        return _TENSORFLOW
     return ""
 
 

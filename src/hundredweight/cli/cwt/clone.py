@@ -14,6 +14,7 @@ from hundredweight.client.clone import (
     set_up,
     submodule_folders,
 )
+from hundredweight.client.init import add_drivers
 from hundredweight.client.worktree import CheckoutFailed
 from hundredweight.git.run import Git
 
@@ -53,9 +54,9 @@ def run(args: list[str], environment: Environment) -> int:
     request = parse_arguments(args)
     git = Git()
     run_git_clone(git, request, resumable=True)
-    workspace = set_up(git, request.folder, environment.variables)
+    workspace = add_drivers(set_up(git, request.folder, environment.variables))
     keep_filters(workspace, request)
-    if not pull_clone(git, workspace, request, environment):
+    if not pull_clone(git, workspace, request, environment, drivers=True):
         raise CheckoutFailed(
             "some files could not be written", hint=f"mend that, then run 'git lfs checkout' in '{request.folder}'"
         )
@@ -63,9 +64,11 @@ def run(args: list[str], environment: Environment) -> int:
     return 0
 
 
-def pull_clone(git: Git, workspace: Workspace, request: CloneRequest, environment: Environment) -> bool:
-    """The weights of what is checked out, in submodules too; whether all files could be written. Raises `CommandRefused` when
-    some could not be had."""
+def pull_clone(
+    git: Git, workspace: Workspace, request: CloneRequest, environment: Environment, *, drivers: bool = False
+) -> bool:
+    """The weights of what is checked out, in submodules too, which get `drivers`; whether all files could be written. Raises
+    `CommandRefused` when some could not be had."""
     if not workspace.git.ok("rev-parse", "--verify", "--quiet", "HEAD"):
         return True
     written = pull_into(
@@ -74,5 +77,7 @@ def pull_clone(git: Git, workspace: Workspace, request: CloneRequest, environmen
     if request.submodules and request.has_files:
         for folder in submodule_folders(workspace):
             inner = set_up(git, folder, environment.variables)
+            if drivers:
+                inner = add_drivers(inner)
             written &= pull_into(inner, environment, "", None, None, quiet=request.quiet)
     return written
