@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from hundredweight.base.errors import CwtError
 from hundredweight.hub.errors import TooSlow, error_response, status_of
+from hundredweight.hub.metrics import kind_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,6 +42,9 @@ class RequestFrame:
         exchange = _Exchange(scope, receive, send)
         metrics = self._services.metrics
         metrics.running.inc()
+        counted = kind_of(scope["path"]) != "health"
+        if counted:
+            self._services.activity.begin()
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
@@ -52,6 +56,8 @@ class RequestFrame:
         except Exception as error:  # noqa: BLE001 - the border: nothing escapes to the server
             await self._refuse(error, exchange, scope)
         finally:
+            if counted:
+                self._services.activity.end()
             metrics.running.dec()
             metrics.count(scope["method"], scope["path"], exchange.status, exchange.seconds)
             self._log.request(exchange.fields())

@@ -19,11 +19,13 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from hundredweight.base.errors import LocalError
+from hundredweight.base.errors import CwtError, LocalError
 from hundredweight.base.files import write_file
+from hundredweight.hub.allocator import keep_freed_memory
 from hundredweight.hub.app import create_app
 from hundredweight.hub.lockfile import DataLock
 from hundredweight.hub.logs import Log, ServerLog
+from hundredweight.hub.packs.background import BackgroundPacker
 from hundredweight.hub.services import Services, make_data_folder, open_services
 from hundredweight.hub.tokens import secret
 from hundredweight.hub.tokens.service import Scope
@@ -54,13 +56,15 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     `announce` gets the lines for stdout: the admin token on the first start, then `listening on URL` once the hub answers. Raises
     `HubRunning`, `CannotListen`, and what `open_services` raises.
     """
+    keep_freed_memory()
     log = Log(settings.log_format)
     with opened(settings, log) as services, _listen(settings.host, settings.port) as listener:
         token = ensure_admin_token(services)
         if token:
             announce(f"admin token: {token}")
         app = create_app(settings, services=services, log=log)
-        asyncio.run(_run(app, listener, services, log, announce))
+        with _packing(services, log):
+            asyncio.run(_run(app, listener, services, log, announce))
         log.event("stopped")
 
 
@@ -71,7 +75,7 @@ def opened(settings: Settings, log: Log) -> Iterator[Services]:
     lock = DataLock(settings.inside("lock"))
     try:
         services = open_services(settings)
-        removed = services.store.backend.clean() + services.repositories.clean()
+        removed = services.store.backend.clean() + services.repositories.clean() + services.packs.clean()
         if removed:
             log.event("removed what unfinished requests left", files=removed)
         try:
@@ -80,6 +84,24 @@ def opened(settings: Settings, log: Log) -> Iterator[Services]:
             services.close()
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def _packing(services: Services, log: Log) -> Iterator[None]:
+    """Packs in the background, where the settings say so."""
+    if not services.settings.pack:
+        yield
+        return
+
+    def report(error: CwtError) -> None:
+        log.failure("packing failed", error)
+
+    packer = BackgroundPacker(services.store, services.packs, services.activity, report)
+    packer.start()
+    try:
+        yield
+    finally:
+        packer.close()
 
 
 def ensure_admin_token(services: Services) -> str:

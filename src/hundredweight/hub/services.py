@@ -13,6 +13,7 @@ from hundredweight.base.errors import LocalError
 from hundredweight.base.files import make_folders, write_file
 from hundredweight.git.run import Git
 from hundredweight.hub.access import Access
+from hundredweight.hub.activity import Activity
 from hundredweight.hub.database.engine import Database
 from hundredweight.hub.locks.service import LockService
 from hundredweight.hub.metrics import Metrics
@@ -20,6 +21,8 @@ from hundredweight.hub.objects.service import Objects
 from hundredweight.hub.objects.signing import Signer
 from hundredweight.hub.objects.staging import Staging
 from hundredweight.hub.objects.upload import Uploads
+from hundredweight.hub.packs.catalog import PackTables
+from hundredweight.hub.packs.service import Packs
 from hundredweight.hub.repos.service import Repositories
 from hundredweight.hub.tokens.service import Tokens
 from hundredweight.store.objects import ObjectStore
@@ -56,11 +59,14 @@ class Services:
     metrics: Metrics
     uploads: Uploads
     staging: Staging
+    packs: Packs
+    activity: Activity = field(default_factory=Activity)
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the process was told to end: what would run for hours gives up."""
 
     def close(self) -> None:
         self.staging.close()
+        self.packs.close()
         self.database.close()
 
 
@@ -76,7 +82,9 @@ def open_services(settings: Settings, *, backend: Backend | None = None) -> Serv
     git = hub_git(settings)
     repositories = Repositories(database, settings.repositories_folder, settings.moves_folder, git)
     access = Access(repositories, anonymous_read=settings.anonymous_read)
-    store = ObjectStore(backend or FolderBackend(settings.objects_folder, settings.uploads_folder))
+    backend = backend or FolderBackend(settings.objects_folder, settings.uploads_folder)
+    packs = Packs(PackTables(database), backend)
+    store = ObjectStore(backend, packs)
     return Services(
         settings=settings,
         database=database,
@@ -91,6 +99,7 @@ def open_services(settings: Settings, *, backend: Backend | None = None) -> Serv
         metrics=Metrics(),
         uploads=Uploads(),
         staging=Staging(store, settings.part_size, settings.max_staged),
+        packs=packs,
     )
 
 

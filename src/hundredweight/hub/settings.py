@@ -48,6 +48,8 @@ class Settings:
     proxy in front takes as a request's body."""
     max_staged: int = 256 << 30
     """Bytes of all unfinished uploads in parts that one user may have."""
+    pack: bool = True
+    """Whether uploaded objects are packed in the background."""
     git_processes: int = 16
     """git processes that run at once for fetches and pushes; further requests wait."""
     anonymous_read: bool = False

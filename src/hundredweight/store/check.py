@@ -17,6 +17,7 @@ from hundredweight.backend.interface import BackendError, KeyMissing
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from hundredweight.backend.interface import Buffer
     from hundredweight.base.ids import Oid
     from hundredweight.store.objects import Stored
 
@@ -48,7 +49,7 @@ class Holdings(Protocol):
         """Everything that is stored, objects in order of id."""
 
     def size(self, oid: Oid) -> int: ...
-    def read(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[bytes]: ...
+    def read(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[Buffer]: ...
     def quarantine(self, oid: Oid) -> str:
         """Move damaged bytes aside, so that the object counts as missing and can be sent again; where they are now. Empty,
         with nothing changed, when they are the object's after all, or gone. Never deletes."""

@@ -57,7 +57,7 @@ class Packed(Protocol):
     def size(self, oid: Oid) -> int:
         """Bytes of the object, -1 when it is not packed."""
 
-    def content(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    def content(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[Buffer]:
         """As `Backend.read`, decoded and verified as it is taken. Raises `KeyMissing`, `DamageError`."""
 
 
@@ -83,7 +83,7 @@ class ObjectStore:
         """Takes in an object of that id and size."""
         return ObjectWriter(self, oid, size)
 
-    def read(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    def read(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[Buffer]:
         """See `Backend.read`. A loose object is not verified: what is stored was verified when it came."""
         if self._packed is not None and self.backend.stat(self.key(oid)) is None:
             return self._packed.content(oid, start, end)
@@ -97,7 +97,7 @@ class ObjectStore:
         """Forget the loose copy of an object that is packed; False when there was none. Who reads it reads it to its end."""
         return self.backend.delete(self.key(oid))
 
-    def _read_loose(self, oid: Oid, start: int, end: int | None) -> Iterator[bytes]:
+    def _read_loose(self, oid: Oid, start: int, end: int | None) -> Iterator[Buffer]:
         """The loose copy may go between the look and the reading: the packer has packed the object then."""
         if self._packed is None:
             return self.backend.read(self.key(oid), start, end)

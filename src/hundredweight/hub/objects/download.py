@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from hundredweight.backend.interface import Buffer
     from hundredweight.base.ids import Oid
     from hundredweight.hub.services import Services
 
@@ -69,7 +70,7 @@ class ObjectResponse(Response):
         self.init_headers(fields)
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        pieces: Iterator[bytes] = iter(())
+        pieces: Iterator[Buffer] = iter(())
         by_path = self._path is not None and PATHSEND in scope.get("extensions", {})
         if scope["method"] != "HEAD" and not by_path and self._oid != EMPTY_OID:
             pieces = await in_thread(self._services.store.read, self._oid, *self._span)
@@ -82,7 +83,7 @@ class ObjectResponse(Response):
             await send({"type": PATHSEND, "path": self._path})
         else:
             while piece := await in_thread(next, pieces, b""):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body", "body": bytes(piece), "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         scope["state"]["sent"] = length
         self._services.metrics.bytes.labels("out").inc(length)

@@ -1,0 +1,267 @@
+"""Packing what came loose: one thread at low priority, that stands back while the hub has other work.
+
+An object is packed once, against the newest packed objects of the repositories that possess it whose tensors agree most. The pack
+is durable and was read back whole before its rows are written, and its rows are before the loose copy goes: a crash at any
+moment leaves the object readable, and the next start goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from hundredweight.base.errors import CwtError, DamageError
+from hundredweight.base.ids import Oid
+from hundredweight.codec import block
+from hundredweight.hub.packs.catalog import PackContents, RecipePlace
+from hundredweight.hub.packs.service import WORKERS, pack_key
+from hundredweight.store.bases import choose_predecessors
+from hundredweight.store.catalog import Location
+from hundredweight.store.pack import PackIndex, PackStreamWriter
+from hundredweight.store.packer import Packer
+from hundredweight.store.reader import ObjectReader
+from hundredweight.store.recipe import Recipe
+from hundredweight.store.segments import cut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hundredweight.hub.activity import Activity
+    from hundredweight.hub.packs.service import Packs
+    from hundredweight.store.objects import ObjectStore
+
+RULES = 1
+"""Raised when a better way to pack is found: objects that gained nothing are then tried again."""
+SMALLEST = 64 << 10
+"""Bytes of the smallest object that is packed."""
+LEAST_GAIN = 0.03
+"""Share of an object that packing must save."""
+CANDIDATES = 32
+"""Packed objects that are looked at for predecessors."""
+PREDECESSORS = 2
+IDLE_SECONDS = 3.0
+"""How long the hub must have been idle before the packer begins, and how often it looks."""
+MAX_STANDING = 60.0
+"""How long at most an object that is being packed waits for a busy hub: one that is never idle packs too, slowly."""
+SAMPLES = 6
+"""Segments that tell whether an object without predecessors gains anything."""
+RETRY_SECONDS = 300.0
+"""How long an object that could not be packed is left alone."""
+BATCH = 16
+
+
+class ReadBackFailed(DamageError):
+    """A pack did not give back the object that it was made of. It was discarded; the object stays loose."""
+
+    hint = "check the machine's memory and disk; nothing was lost"
+
+    def __init__(self, oid: Oid) -> None:
+        super().__init__(f"the pack of object '{oid}' does not give it back")
+        self.oid = oid
+
+
+class BackgroundPacker:
+    """Packs loose objects, oldest first. `start` once; `close` waits for the block that is being made."""
+
+    def __init__(
+        self, store: ObjectStore, packs: Packs, activity: Activity, report: Callable[[CwtError], None]
+    ) -> None:
+        """`report` is told what could not be packed."""
+        self._store = store
+        self._packs = packs
+        self._activity = activity
+        self._report = report
+        self._ending = threading.Event()
+        self._failed: dict[Oid, float] = {}
+        self._stood = 0.0
+        self._thread = threading.Thread(target=self._run, name="packer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def pack_all(self) -> int:
+        """Pack everything that can be packed now, in the caller's thread; how many objects were."""
+        count = 0
+        while todo := self._todo():
+            for oid, size in todo:
+                if self._ending.is_set():
+                    return count
+                count += self._try(oid, size)
+        return count
+
+    def _run(self) -> None:
+        _lower_priority()
+        while not self._ending.wait(IDLE_SECONDS):
+            if self._activity.quiet_for(IDLE_SECONDS):
+                self._round()
+
+    def _round(self) -> None:
+        try:
+            todo = self._todo()
+        except CwtError as error:
+            self._report(error)
+            return
+        for oid, size in todo:
+            if not self._ending.is_set():
+                self._try(oid, size)
+
+    def _todo(self) -> list[tuple[Oid, int]]:
+        """Loose objects that nobody gave up, oldest first; those that failed lately are left out."""
+        now = time.monotonic()
+        self._failed = {oid: at for oid, at in self._failed.items() if now - at < RETRY_SECONDS}
+        found = self._packs.tables.loose(SMALLEST, RULES, BATCH + len(self._failed))
+        return [(oid, size) for oid, size in found if oid not in self._failed]
+
+    def _try(self, oid: Oid, size: int) -> bool:
+        try:
+            return self._pack(oid, size)
+        except _Ending:
+            return False
+        except CwtError as error:
+            self._failed[oid] = time.monotonic()
+            self._report(error)
+            return False
+
+    def _pack(self, oid: Oid, size: int) -> bool:
+        """Whether the object is packed now. Raises `CwtError`."""
+        self._stood = 0.0
+        source = _LooseSource(self._store, oid, size, self)
+        recipe = cut(source, oid)
+        predecessors = choose_predecessors(recipe, self._candidates(oid), PREDECESSORS)
+        have = _Known(self._packs, recipe)
+        if not predecessors and not have and not _is_compressible(source, recipe):
+            self._packs.tables.give_up(oid, RULES)
+            return False
+        with self._store.backend.writer() as target, Packer(self._packs.reader, WORKERS) as packer:
+            stream = PackStreamWriter(lambda data: target.write([data]))
+            packer.pack(source, recipe, predecessors, stream, have)
+            name = stream.finish()
+            if stream.offset > size * (1 - LEAST_GAIN):
+                self._packs.tables.give_up(oid, RULES)
+                return False
+            target.commit(pack_key(name))
+        self._check(oid, name, stream.offset)
+        self._packs.enter(contents_of(self._packs, name, stream.offset))
+        self._store.remove_loose(oid)
+        return True
+
+    def _candidates(self, oid: Oid) -> list[Recipe]:
+        found = (self._packs.recipe(other) for other in self._packs.tables.neighbours(oid, CANDIDATES))
+        return [recipe for recipe in found if recipe is not None]
+
+    def _check(self, oid: Oid, name: str, size: int) -> None:
+        """Read the object back out of the new pack, before anything points to it. Raises `ReadBackFailed`, `DamageError`."""
+        new = _WithNew(self._packs, name, size)
+        recipe = new.recipe(oid)
+        digest = hashlib.sha256()
+        if recipe is not None:
+            with ObjectReader(new, self._packs, WORKERS) as reader:
+                for piece in reader.read(recipe):
+                    digest.update(piece)
+                    self.pause()
+        if digest.hexdigest() != oid:
+            self._store.backend.delete(pack_key(name))
+            raise ReadBackFailed(oid)
+
+    def pause(self) -> None:
+        """Between two pieces of work: stand back while the hub is busy, give up when the process ends. Raises `_Ending`."""
+        while self._stood < MAX_STANDING and not self._activity.quiet_for(0) and not self._ending.is_set():
+            begun = time.monotonic()
+            self._ending.wait(0.05)
+            self._stood += time.monotonic() - begun
+        if self._ending.is_set():
+            raise _Ending
+
+
+class _Ending(CwtError):
+    """The process ends; what was begun is dropped."""
+
+    def __init__(self) -> None:
+        super().__init__("the hub stops")
+
+
+class _LooseSource:
+    """A loose object, to be read anywhere."""
+
+    def __init__(self, store: ObjectStore, oid: Oid, size: int, packer: BackgroundPacker) -> None:
+        self.size = size
+        self._store = store
+        self._key = store.key(oid)
+        self._packer = packer
+
+    def read(self, offset: int, length: int) -> bytes:
+        self._packer.pause()
+        return b"".join(self._store.backend.read(self._key, offset, offset + length))
+
+
+class _Known:
+    """The segments of a recipe that are packed already."""
+
+    def __init__(self, packs: Packs, recipe: Recipe) -> None:
+        self._found = packs.segments(segment.id for segment in recipe.segments).keys()
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __contains__(self, identity: object) -> bool:
+        return identity in self._found
+
+
+def _is_compressible(source: _LooseSource, recipe: Recipe) -> bool:
+    """Whether a few segments over the object gain something: else none of a large file needs to be written to find out."""
+    places = list(zip(recipe.segments, recipe.offsets(), strict=False))
+    chosen = places[:: max(1, len(places) // SAMPLES)]
+    raw = sum(segment.size for segment, _ in chosen)
+    made = sum(len(block.encode(source.read(offset, segment.size), segment.dtype)) for segment, offset in chosen)
+    return made < raw * (1 - LEAST_GAIN / 2)
+
+
+class _WithNew:
+    """The catalog as it will be when the pack `name` has entered."""
+
+    def __init__(self, packs: Packs, name: str, size: int) -> None:
+        self._packs = packs
+        self._name = name
+        self._index = open_index(packs, name, size)
+
+    def segments(self, ids: Iterable[bytes]) -> dict[bytes, Location]:
+        wanted = list(ids)
+        found = self._packs.segments(wanted)
+        for identity in wanted:
+            entry = self._index.block(identity)
+            if entry is not None:
+                found[identity] = Location(self._name, *entry)
+        return found
+
+    def recipe(self, oid: Oid) -> Recipe | None:
+        place = self._index.recipe(oid)
+        return None if place is None else Recipe.decode(self._packs.read(self._name, place[0], place[1]))
+
+
+def open_index(packs: Packs, name: str, size: int) -> PackIndex:
+    """The index of a pack in the backend. Raises `PackDamaged`, `PackMissing`."""
+    return PackIndex(lambda offset, length: packs.read(name, offset, length), size, name)
+
+
+def contents_of(packs: Packs, name: str, size: int) -> PackContents:
+    """What the rows of a pack say, out of its own index. Raises `PackDamaged`, `PackMissing`."""
+    index = open_index(packs, name, size)
+    segments = [(entry[0], Location(name, *entry[1:])) for entry in index.blocks()]
+    recipes = [(Oid(oid), RecipePlace(name, offset, length)) for oid, offset, length, _ in index.objects()]
+    return PackContents(name, size, segments, recipes)
+
+
+def _lower_priority() -> None:
+    """Only this thread, and the threads that it starts (Linux: they inherit it); elsewhere nothing."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+    except (OSError, AttributeError):
+        return

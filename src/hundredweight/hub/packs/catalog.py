@@ -1,0 +1,162 @@
+"""The hub's catalog: which pack holds a segment or a recipe, in the database. All calls block.
+
+A row is written after the pack is durable, and a loose copy is removed after the row is: so a row always has its bytes, and
+an object is always loose or packed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, func, or_, select
+
+from hundredweight.base.ids import Oid
+from hundredweight.hub.database.schema import objects, packs, possession, recipes, segments, unpackable
+from hundredweight.hub.database.statements import insert_new, slices
+from hundredweight.store.catalog import Location
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sqlalchemy import Connection, Table
+
+    from hundredweight.hub.database.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class RecipePlace:
+    """Where the recipe of an object stands: `stored` bytes at `offset` of a pack."""
+
+    pack: str
+    offset: int
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class PackContents:
+    """What a pack brings: its segments, and the recipes of whole objects."""
+
+    name: str
+    size: int
+    segments: Sequence[tuple[bytes, Location]]
+    recipes: Sequence[tuple[Oid, RecipePlace]]
+
+
+class PackTables:
+    """The tables of packs, over one database. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def segments(self, ids: Iterable[bytes]) -> dict[bytes, Location]:
+        """Where those of `ids` that are packed stand."""
+        wanted = list(dict.fromkeys(ids))
+        found: dict[bytes, Location] = {}
+        with self._database.read() as connection:
+            for part in slices(wanted):
+                query = (
+                    select(packs.c.name, segments)
+                    .join(packs, packs.c.id == segments.c.pack_id)
+                    .where(segments.c.id.in_(part))
+                )
+                for row in connection.execute(query):
+                    place = Location(row.name, row.offset, row.stored, row.size, row.base, row.depth)
+                    found[bytes(row.id)] = place
+        return found
+
+    def place(self, oid: Oid) -> RecipePlace | None:
+        """Where the object's recipe stands; None for an object that is not packed."""
+        query = (
+            select(packs.c.name, recipes.c.offset, recipes.c.stored)
+            .join(packs, packs.c.id == recipes.c.pack_id)
+            .where(recipes.c.oid == oid)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else RecipePlace(row.name, row.offset, row.stored)
+
+    def packed(self, oids: Iterable[Oid]) -> set[Oid]:
+        """Those of `oids` that are packed."""
+        wanted = list(dict.fromkeys(oids))
+        found: set[Oid] = set()
+        with self._database.read() as connection:
+            for part in slices(wanted):
+                query = select(recipes.c.oid).where(recipes.c.oid.in_(part))
+                found.update(Oid(oid) for oid in connection.execute(query).scalars())
+        return found
+
+    def record(self, contents: PackContents) -> None:
+        """A durable pack enters, all of it or nothing. What another pack brought first keeps its place."""
+        with self._database.write() as connection:
+            number = _pack_number(connection, contents)
+            rows = [
+                {"id": key, "pack_id": number, "offset": at.offset, "stored": at.stored, "size": at.size}
+                | {"base": at.base, "depth": at.depth}
+                for key, at in contents.segments
+            ]
+            _insert(connection, segments, rows)
+            known = [
+                {"oid": oid, "pack_id": number, "offset": at.offset, "stored": at.stored}
+                for oid, at in contents.recipes
+            ]
+            _insert(connection, recipes, known)
+            connection.execute(delete(unpackable).where(unpackable.c.oid.in_([oid for oid, _ in contents.recipes])))
+
+    def give_up(self, oid: Oid, rules: int) -> None:
+        """Packing the object gains nothing by these rules."""
+        with self._database.write() as connection:
+            connection.execute(delete(unpackable).where(unpackable.c.oid == oid))
+            connection.execute(unpackable.insert().values(oid=oid, rules=rules))
+
+    def loose(self, smallest: int, rules: int, limit: int) -> list[tuple[Oid, int]]:
+        """Objects of at least `smallest` bytes, with their sizes, neither packed nor given up by these rules; oldest first."""
+        query = (
+            select(objects.c.oid, objects.c.size)
+            .outerjoin(recipes, recipes.c.oid == objects.c.oid)
+            .outerjoin(unpackable, unpackable.c.oid == objects.c.oid)
+            .where(objects.c.size >= smallest, recipes.c.oid.is_(None))
+            .where(or_(unpackable.c.oid.is_(None), unpackable.c.rules < rules))
+            .order_by(objects.c.created_at, objects.c.oid)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [(Oid(row.oid), row.size) for row in connection.execute(query)]
+
+    def neighbours(self, oid: Oid, limit: int) -> list[Oid]:
+        """Packed objects of the repositories that possess `oid`, the newest first, without itself."""
+        holders = select(possession.c.repository_id).where(possession.c.oid == oid)
+        newest = func.max(possession.c.created_at)
+        query = (
+            select(recipes.c.oid)
+            .join(possession, possession.c.oid == recipes.c.oid)
+            .where(possession.c.repository_id.in_(holders), recipes.c.oid != oid)
+            .group_by(recipes.c.oid)
+            .order_by(newest.desc(), recipes.c.oid)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [Oid(found) for found in connection.execute(query).scalars()]
+
+    def names(self) -> Iterator[tuple[str, int]]:
+        """Every recorded pack with its size."""
+        with self._database.read() as connection:
+            yield from [(row.name, row.size) for row in connection.execute(select(packs.c.name, packs.c.size))]
+
+    def stored_bytes(self) -> int:
+        """Bytes of all packs."""
+        with self._database.read() as connection:
+            return int(connection.execute(select(func.coalesce(func.sum(packs.c.size), 0))).scalar_one())
+
+
+def _pack_number(connection: Connection, contents: PackContents) -> int:
+    row = {"name": contents.name, "size": contents.size, "created_at": time.time()}
+    _insert(connection, packs, [row])
+    query = select(packs.c.id).where(packs.c.name == contents.name)
+    return int(connection.execute(query).scalar_one())
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> None:
+    if rows:
+        connection.execute(insert_new(connection, table), rows)
