@@ -1,0 +1,62 @@
+"""Which implementation of the passes runs: numpy's, or the compiled one once that pays. Both give the same bytes.
+
+Numba takes about a second to import and load, as long as numpy takes for some hundred MB. So a process starts with numpy, and
+changes over when it has worked on `WORTH` bytes, if numba is installed.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import Enum
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from hundredweight.codec.passes import NumpyPasses
+
+if TYPE_CHECKING:
+    from hundredweight.codec.passes import Passes
+
+WORTH = 128 << 20
+
+
+class Kernel(Enum):
+    """Compiled passes `AUTO`: when they pay; `ON`: at once (an ImportError says that numba is missing); `OFF`: never."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class _Choice:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.seen = 0
+        self.numpy: Passes = NumpyPasses()
+        self.compiled: Passes | None = None
+        self.missing = False
+
+    def passes(self, kernel: Kernel, length: int) -> Passes:
+        if kernel is Kernel.OFF:
+            return self.numpy
+        if self.compiled is None:
+            self.seen += length
+            if kernel is Kernel.ON or (self.seen >= WORTH and not self.missing):
+                self._load(kernel)
+        return self.compiled or self.numpy
+
+    def _load(self, kernel: Kernel) -> None:
+        with self.lock:
+            if kernel is Kernel.AUTO and find_spec("numba") is None:
+                self.missing = True
+            elif self.compiled is None:
+                from hundredweight.codec import compiled  # noqa: PLC0415 - a second, and an optional dependency
+
+                self.compiled = compiled.passes()
+
+
+_choice = _Choice()
+
+
+def passes(kernel: Kernel, length: int) -> Passes:
+    """The passes for the next `length` bytes."""
+    return _choice.passes(kernel, length)

@@ -1,0 +1,177 @@
+"""The passes over whole segments, in numpy. `compiled` has the same ones; either gives the same bits.
+
+A difference is taken in the frame of the base: as if the base were positive, so that "towards zero" has one sign. Floats count
+in units of their last place, and neighbours on either side of zero or of a power of two are neighbours. It then loses what
+`drift` expects of it: entry i of 256 is the step that an element whose leading mantissa bits are i takes when nothing but weight
+decay moves it. Zigzag makes the rest unsigned. All of it is modulo 2**bits, hence exact for any bits at all, integers included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from hundredweight.codec.numbers import Bits, Kind
+
+PIECE = 1 << 17
+"""Elements at a time: temporaries stay in the cache, and calls are long enough for threads to overlap."""
+
+UNCHANGED = 0xFFFF
+"""In place of a class: all values of the group are zero, and none of them is coded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How elements come by their contexts: `table[classes[i // group] * 256 + exponent of base[i]]`.
+
+    `group` divides the number of elements; 0 for a single class. `classes` has `UNCHANGED` where a group is left out.
+    """
+
+    group: int
+    classes: NDArray[np.uint16]
+    table: NDArray[np.uint8]
+    contexts: int
+
+
+class Partition(Protocol):
+    """Elements of a base by context, stable. `counts[c]` of them have context c."""
+
+    counts: NDArray[np.int64]
+
+    def split(self, values: Bits) -> Bits:
+        """The values of each context together, in order of contexts."""
+
+    def join(self, parts: Bits) -> Bits:
+        """The inverse of `split`: values of groups left out are zero."""
+
+
+class Passes(Protocol):
+    """One way to run them."""
+
+    def difference(self, raw: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
+        """Zigzag differences of as many elements as both have."""
+
+    def restore(self, values: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
+        """The inverse of `difference`."""
+
+    def partition(self, base: Bits, kind: Kind, grouping: Grouping) -> Partition:
+        """Group the elements of a base."""
+
+
+def pieces(length: int, size: int = PIECE) -> Iterator[slice]:
+    for start in range(0, length, size):
+        yield slice(start, min(start + size, length))
+
+
+def steps(raw: Bits, base: Bits) -> NDArray[Any]:
+    """Signed differences in the frame of the base."""
+    width = raw.dtype.itemsize
+    signed = np.dtype(f"<i{width}")
+    top = raw.dtype.type(1 << (8 * width - 1))
+    rest = raw.dtype.type((1 << (8 * width - 1)) - 1)
+    turned: NDArray[Any] = (raw ^ (base & top)).view(signed)
+    flip = turned >> signed.type(8 * width - 1)
+    flip &= signed.type(int(rest))
+    turned ^= flip
+    turned -= (base & rest).view(signed)
+    return turned
+
+
+def leading_mantissa(base: Bits, kind: Kind) -> NDArray[np.uint8]:
+    """The eight bits below the exponent, of a kind that has as many."""
+    shifted: Bits = base >> base.dtype.type(kind.mantissa - 8)
+    return shifted.astype(np.uint8)
+
+
+def exponents(base: Bits, kind: Kind) -> NDArray[np.uint8]:
+    """0 to 255, comparable among elements of one kind; 0 where the kind has no exponent."""
+    if not kind.exponent:
+        return np.zeros(len(base), np.uint8)
+    shifted: Bits = base >> base.dtype.type(kind.mantissa)
+    if kind.exponent == 8:
+        return shifted.astype(np.uint8)
+    field: NDArray[np.uint16] = shifted.astype(np.uint16) & np.uint16((1 << kind.exponent) - 1)
+    field = np.maximum(field, np.uint16(kind.least)) - np.uint16(kind.least)
+    return np.minimum(field, np.uint16(255)).astype(np.uint8)
+
+
+class NumpyPartition:
+    """By a stable sort of the contexts (a radix sort, for bytes)."""
+
+    def __init__(self, base: Bits, kind: Kind, grouping: Grouping) -> None:
+        group = grouping.group
+        self.length = len(base)
+        self.rows = None
+        classes = grouping.classes
+        found = exponents(base, kind)
+        if group:
+            unchanged = classes == UNCHANGED
+            if unchanged.any():
+                self.rows = np.flatnonzero(~unchanged)
+                classes = classes[self.rows]
+                found = found.reshape(-1, group)[self.rows].reshape(-1)
+            cells = (found.reshape(-1, group) + (classes << np.uint16(8))[:, None]).reshape(-1)
+            contexts = grouping.table.take(cells)
+        else:
+            contexts = grouping.table.take(found)
+        self.group = group
+        self.order = np.argsort(contexts, kind="stable")
+        self.counts = np.bincount(contexts, minlength=grouping.contexts).astype(np.int64)
+
+    def split(self, values: Bits) -> Bits:
+        if self.rows is not None:
+            values = values.reshape(-1, self.group)[self.rows].reshape(-1)
+        return values.take(self.order)
+
+    def join(self, parts: Bits) -> Bits:
+        values = np.empty_like(parts)
+        values[self.order] = parts
+        if self.rows is None:
+            return values
+        out = np.zeros(self.length, parts.dtype)
+        out.reshape(-1, self.group)[self.rows] = values.reshape(-1, self.group)
+        return out
+
+
+class NumpyPasses:
+    """Numpy alone. Without state: for any number of threads at once."""
+
+    def difference(self, raw: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
+        signed = np.dtype(f"<i{kind.width}")
+        out = np.empty(len(raw), kind.bits)
+        for piece in pieces(len(raw)):
+            step = steps(raw[piece], base[piece])
+            if drift is not None:
+                step -= drift.take(leading_mantissa(base[piece], kind)).astype(signed, copy=False)
+            sign = step >> signed.type(8 * kind.width - 1)
+            step <<= signed.type(1)
+            np.bitwise_xor(step, sign, out=out[piece].view(signed))
+        return out
+
+    def restore(self, values: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
+        signed = np.dtype(f"<i{kind.width}")
+        top = kind.bits.type(1 << (8 * kind.width - 1))
+        rest = kind.bits.type(int(top) - 1)
+        out = np.empty(len(values), kind.bits)
+        for piece in pieces(len(values)):
+            part, frame = values[piece], base[piece]
+            step = (part >> kind.bits.type(1)).view(signed)
+            step ^= -(part & kind.bits.type(1)).view(signed)
+            if drift is not None:
+                step += drift.take(leading_mantissa(frame, kind)).astype(signed, copy=False)
+            step += (frame & rest).view(signed)
+            flip = step >> signed.type(8 * kind.width - 1)
+            flip &= signed.type(int(rest))
+            step ^= flip
+            np.bitwise_xor(step.view(kind.bits), frame & top, out=out[piece])
+        return out
+
+    def partition(self, base: Bits, kind: Kind, grouping: Grouping) -> Partition:
+        return NumpyPartition(base, kind, grouping)
