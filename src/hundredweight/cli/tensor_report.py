@@ -29,7 +29,8 @@ _FEW_LAYERS = 3
 
 def as_text(diff: ModelDiff, *, strip: bool = False, colour: bool = False) -> str:
     """One model, for people. `strip`: with the heat strip of its layers."""
-    lines = [f"weights {printable(diff.name)}", *(f"  {line}" for line in _summary(diff))]
+    head = f"weights {printable(diff.name)}"
+    lines = [f"\x1b[1m{head}\x1b[m" if colour else head, *(f"  {line}" for line in _summary(diff))]
     layers = group(diff.tensors, diff.names)
     if strip:
         lines += [f"  {line}" for line in heat_strip(layers, colour=colour)]
@@ -61,6 +62,7 @@ def as_json(diff: ModelDiff) -> dict[str, object]:
         "old": _json_version(diff.old),
         "new": _json_version(diff.new),
         "counts": {**{kind: diff.tensors.count(kind) for kind in KINDS}, "unchanged": diff.tensors.unchanged},
+        "no_statistics": str(diff.missing) if diff.missing is not None else None,
         "metadata": [
             {"file": fact.source or None, "key": fact.key, "old": fact.old, "new": fact.new} for fact in diff.facts
         ],
@@ -121,13 +123,15 @@ def _summary(diff: ModelDiff) -> list[str]:
         count = tensors.new_count or tensors.old_count
         return [f"{'new' if old is None else 'removed'}: {_describe(version)}, {count} tensors"]
     lines = []
-    if (old.format, old.parameters, old.files) == (new.format, new.parameters, new.files):
+    if (old.format, old.parameters, len(old.files)) == (new.format, new.parameters, len(new.files)):
         lines.append(f"{_describe(new)}" + (f" (was {format_size(old.size)})" if old.size != new.size else ""))
     else:
         lines += [f"old: {_describe(old)}", f"new: {_describe(new)}"]
     counts = [f"{tensors.count(kind)} {kind}" for kind in KINDS if tensors.count(kind)]
     lines.append(f"tensors: {', '.join(counts)}, {tensors.unchanged} unchanged" if counts else
                  f"tensors: all {tensors.unchanged} unchanged")  # fmt: skip
+    if diff.missing is not None:
+        lines.append(f"no statistics: object {diff.missing.pointer.oid[:12]} is not here; {diff.missing.hint}")
     return lines
 
 

@@ -7,22 +7,27 @@ git's own; `compare_model` opens both sides of one model and compares them.
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hundredweight.client import facts, tensor_diff
+from hundredweight.client.summary import load, pointer_in
 from hundredweight.client.tensor_hashes import KnownHashes, ModelHashes
-from hundredweight.client.weight_files import Blobs, Folder, open_model, open_parts
+from hundredweight.client.weight_files import Blobs, Folder, ObjectNotHere, open_model, open_parts
 from hundredweight.formats.names import is_weight_file
+from hundredweight.formats.tensors import element_count
 from hundredweight.git.scan import PointerFile, diff_changes, read_pointers, small_blobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from hundredweight.client.facts import FactChange
+    from hundredweight.client.summary import Summary
     from hundredweight.client.tensor_diff import TensorDiff
     from hundredweight.client.tensor_hashes import TensorHashes
-    from hundredweight.client.weight_files import Model
+    from hundredweight.client.weight_files import Model, Place
     from hundredweight.client.workspace import Workspace
     from hundredweight.git.scan import Change
     from hundredweight.protocol.pointer import Pointer
@@ -94,6 +99,8 @@ class ModelDiff:
     tensors: TensorDiff
     names: dict[str, None]
     facts: list[FactChange]
+    missing: ObjectNotHere | None = None
+    """Why there are no statistics though they were asked for: hashes are known, data is not here."""
 
 
 def plan(workspace: Workspace, arguments: Iterable[str]) -> Plan:
@@ -173,19 +180,16 @@ def compare_subject(
 ) -> ModelDiff:  # fmt: skip
     """Open both sides of a model and compare them. Raises `CannotOpen` (`hint` says how to get objects), `BadWeights`
     (`NotWeights` where it is none)."""
-    folder = subject.name.rpartition("/")[0]
-    sides: list[Model | None] = []
-    try:
-        for files, blobs in ((subject.old, planned.old), (subject.new, planned.new)):
-            place = Blobs(workspace, blobs, hint)
-            sides.append(open_parts(subject.name, place, [file.path for file in files]) if files else None)
-        return compare_models(
-            subject.name, sides[0], sides[1], f"{folder}/" if folder else "", statistics=statistics, advance=advance
-        )
-    finally:
-        for model in sides:
-            if model is not None:
-                model.close()
+    folder, slash, _ = subject.name.rpartition("/")
+    with ExitStack() as opened:
+        sides = [
+            _open_side(
+                opened, subject.name, Blobs(workspace, blobs, hint), [file.path for file in files],
+                partial(kept_summaries, workspace, files), folder + slash,
+            )
+            for files, blobs in ((subject.old, planned.old), (subject.new, planned.new))
+        ]  # fmt: skip
+        return _compare(subject.name, sides[0], sides[1], statistics=statistics, advance=advance)
 
 
 def compare_targets(
@@ -195,51 +199,95 @@ def compare_targets(
     """Two models by what a user names (`weight_files.open_model`). Raises `CannotOpen`, `BadWeights`, `UsageError`."""
     with open_model(old, clone) as first, open_model(new, clone) as second:
         name = old if old == new else f"{old} -> {new}"
-        return compare_models(name, first, second, "", statistics=statistics, advance=advance)
+        return _compare(name, _side(first), _side(second), statistics=statistics, advance=advance)
 
 
 def compare_files(old: str, new: str, clone: Callable[[str], Workspace | None], name: str) -> ModelDiff:
     """Two files as git hands them to a diff driver: `/dev/null` where there is none; pointers are followed. Raises as
     `compare_subject`."""
-    sides: list[Model | None] = []
-    try:
+    with ExitStack() as opened:
+        sides = []
         for path in (old, new):
-            folder, _, file = path.rpartition("/")
-            place = Folder(f"{folder}/", clone) if folder else Folder("", clone)
-            sides.append(None if path == "/dev/null" else open_parts(name, place, [file]))
-        return compare_models(name, sides[0], sides[1], "")
-    finally:
-        for model in sides:
-            if model is not None:
-                model.close()
+            folder, slash, file = path.rpartition("/")
+            files = [] if path == "/dev/null" else [file]
+            sides.append(
+                _open_side(
+                    opened,
+                    name,
+                    Folder(folder + slash, clone),
+                    files,
+                    partial(_kept_of_file, path, clone),
+                )
+            )
+        return _compare(name, sides[0], sides[1])
 
 
-def compare_models(
-    name: str, old: Model | None, new: Model | None, folder: str, *, statistics: bool = True,
-    advance: Callable[[int], None] | None = None,
-) -> ModelDiff:  # fmt: skip
-    """`folder` is where in their places the files beside them are. Raises `CannotOpen`, `BadWeights`."""
-    first: TensorHashes = KnownHashes(()) if old is None else ModelHashes(old)
-    second: TensorHashes = KnownHashes(()) if new is None else ModelHashes(new)
-    tensors = tensor_diff.compare(first, second, statistics=statistics, advance=advance)
-    names = dict.fromkeys([*first.facts, *second.facts])
-    return ModelDiff(name, _version(old), _version(new), tensors, names, _facts(old, new, folder))
+def kept_summaries(workspace: Workspace, files: Iterable[File]) -> list[Summary] | None:
+    """What is known of these objects without their data; None where it is not all."""
+    found = [None if file.pointer is None else load(workspace, file.pointer.oid) for file in files]
+    return [summary for summary in found if summary is not None] if all(found) else None
 
 
-def _version(model: Model | None) -> Version | None:
-    if model is None:
-        return None
+def _kept_of_file(path: str, clone: Callable[[str], Workspace | None]) -> list[Summary] | None:
+    pointer = pointer_in(path)
+    workspace = clone(".") if pointer is not None else None
+    return None if workspace is None else kept_summaries(workspace, [File(path, "", pointer)])
+
+
+@dataclass
+class _Side:
+    """One version of a model: open, or known by its hashes alone (`missing` says why). Without a version there is none."""
+
+    hashes: TensorHashes
+    version: Version | None = None
+    facts: dict[str, str] = field(default_factory=dict)
+    beside: dict[str, dict[str, str]] = field(default_factory=dict)
+    missing: ObjectNotHere | None = None
+
+
+def _open_side(
+    opened: ExitStack, name: str, place: Place, files: list[str], kept: Callable[[], list[Summary] | None], folder: str = ""
+) -> _Side:  # fmt: skip
+    """`folder` is where in their place the files beside the model are."""
+    if not files:
+        return _Side(KnownHashes(()))
+    summaries = kept()
+    try:
+        model = opened.enter_context(open_parts(name, place, files))
+    except ObjectNotHere as error:
+        if summaries is None:
+            raise
+        return _known_side(name, files, summaries, error)
+    digests = {row.fact.name: row.digest for summary in summaries or () for row in summary.rows}
+    return _side(model, digests, folder)
+
+
+def _side(model: Model, digests: Mapping[str, bytes] | None = None, folder: str = "") -> _Side:
     parameters = sum(tensor.elements for _, tensor in model.tensors())
-    return Version(model.name, model.format, model.size, parameters, tuple(part.name for part in model.parts))
+    version = Version(model.name, model.format, model.size, parameters, tuple(part.name for part in model.parts))
+    return _Side(ModelHashes(model, digests), version, facts.facts_of(model), facts.facts_beside(model, folder))
 
 
-def _facts(old: Model | None, new: Model | None, folder: str) -> list[FactChange]:
-    """Of a model that is new or gone nothing: all of it is."""
-    if old is None or new is None:
-        return []
-    found = facts.changes("", facts.facts_of(old), facts.facts_of(new))
-    before, after = facts.facts_beside(old, folder), facts.facts_beside(new, folder)
-    for source in facts.FILES:
-        if source in before and source in after:
-            found += facts.changes(source, before[source], after[source])
-    return found
+def _known_side(name: str, files: list[str], summaries: list[Summary], missing: ObjectNotHere) -> _Side:
+    rows = [row for summary in summaries for row in summary.rows]
+    parameters = sum(element_count(row.fact.shape) for row in rows)
+    size = sum(summary.size for summary in summaries)
+    version = Version(name, summaries[0].format, size, parameters, tuple(files))
+    told = {key: value for summary in summaries for key, value in summary.facts.items()}
+    return _Side(KnownHashes(rows), version, told, missing=missing)
+
+
+def _compare(
+    name: str, old: _Side, new: _Side, *, statistics: bool = True, advance: Callable[[int], None] | None = None
+) -> ModelDiff:
+    tensors = tensor_diff.compare(old.hashes, new.hashes, statistics=statistics, advance=advance)
+    names = dict.fromkeys([*old.hashes.facts, *new.hashes.facts])
+    changed: list[FactChange] = []
+    if old.version is not None and new.version is not None:
+        # Of a model that is new or gone all of it is.
+        changed = facts.changes("", old.facts, new.facts)
+        for source in facts.FILES:
+            if source in old.beside and source in new.beside:
+                changed += facts.changes(source, old.beside[source], new.beside[source])
+    missing = (new.missing or old.missing) if statistics else None
+    return ModelDiff(name, old.version, new.version, tensors, names, changed, missing)

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 _VERSION = 1
 HASH_DIGITS = 16
-NOT_HERE = "the object is not here: 'git lfs fetch REMOTE COMMIT' downloads it"
+FETCH = "'git lfs fetch REMOTE COMMIT' downloads it"
+NOT_HERE = f"the object is not here; {FETCH}"
 
 
 class Row(NamedTuple):
@@ -72,9 +73,7 @@ def describe(path: str, clone: Callable[[str], Workspace | None]) -> Iterator[st
     the content is told in a line; raises `CannotOpen` only where `path` itself cannot be read."""
     folder, _, name = path.rpartition("/")
     folder = f"{folder}/" if folder else ""
-    with open_file(path) as file:
-        head = file.read(CUTOFF)
-    pointer = try_parse(head) if 0 < len(head) < CUTOFF else None
+    pointer = pointer_in(path)
     workspace = clone(folder or ".") if pointer is not None else None
     try:
         yield from summary_of(Folder(folder, clone), name, path, pointer, workspace).lines()
@@ -88,6 +87,13 @@ def describe(path: str, clone: Callable[[str], Workspace | None]) -> Iterator[st
     except CannotOpen as error:
         yield f"unreadable: {error}"
     yield from _identity(path, pointer)
+
+
+def pointer_in(path: str) -> Pointer | None:
+    """The pointer that a file is. Raises `CannotOpen`."""
+    with open_file(path) as file:
+        head = file.read(CUTOFF)
+    return try_parse(head) if 0 < len(head) < CUTOFF else None
 
 
 def summary_of(place: Folder, name: str, shown: str, pointer: Pointer | None, workspace: Workspace | None) -> Summary:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hundredweight.base.errors import CwtError
 from hundredweight.cli.pager import colour_wanted
 from hundredweight.cli.weights import clone_here, printable
-from hundredweight.client.summary import NOT_HERE, describe
+from hundredweight.client.summary import FETCH, NOT_HERE, describe
 from hundredweight.client.weight_files import NotWeights, ObjectNotHere
 from hundredweight.git.run import Git
 
@@ -69,6 +69,9 @@ def _table(name: str, old: str, new: str, environment: Environment) -> str:
     from hundredweight.client.diff import compare_files
 
     found = compare_files(old, new, clone_here(environment), name)
+    if found.missing is not None:
+        # git does not tell which commit it is.
+        found.missing.hint = FETCH
     # Where git has a pager, it is a terminal that is written to.
     terminal = sys.stdout.isatty() or environment.bool("GIT_PAGER_IN_USE")
     colour = colour_wanted(Git(), "color.diff", terminal=terminal) if terminal else False
