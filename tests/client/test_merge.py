@@ -153,6 +153,34 @@ def test_files_that_are_no_weights_are_as_binary_ones(story: Story) -> None:
     assert (story.folder / "data.bin").read_bytes() == b"theirs"
 
 
+def test_odd_paths_and_stashes_from_below_the_top(story: Story) -> None:
+    path = 'sub dir/-it\'s "ü" $m.safetensors'
+    story.commit("main", {path: weights()})
+    story.commit("a", {path: weights(l1=10)})
+    story.commit("b", {path: weights(l2=20, l1=5)})
+    said = story.git("-C", "sub dir", "merge", "a", check=False)
+    (hint,) = [line for line in said.splitlines() if "choose with: " in line]
+    command = hint.split("choose with: ")[1]
+    story.person.run("sh", "-c", f"cd 'sub dir' && {command.replace('average', 'theirs')}", cwd=story.folder)
+    assert (story.folder / path).read_bytes() == weights(l2=20, l1=10)
+    story.git("add", ".")
+    story.git("commit", "-q", "--no-edit")
+    (story.folder / path).write_bytes(weights(l2=20, l1=10, l0=3))
+    story.git("stash", "-q")
+    story.commit("b", {path: weights(l2=7, l1=10)})
+    story.git("stash", "pop", "-q")
+    assert (story.folder / path).read_bytes() == weights(l2=7, l1=10, l0=3)
+
+
+def test_a_damaged_side_leaves_ours(story: Story) -> None:
+    story.commit("a", {NAME: weights(l1=10)[:-1]})
+    story.commit("b", {NAME: weights(l2=20)})
+    said = story.git("merge", "a", check=False)
+    assert f"error: '{NAME} (theirs)': " in said
+    assert story.status == f"UU {NAME}"
+    assert (story.folder / NAME).read_bytes() == weights(l2=20)
+
+
 def test_added_on_both_sides(story: Story) -> None:
     story.commit("a", {"new.safetensors": save({"a": np.ones(2, np.float32), "c": np.ones(1, np.float32)})})
     story.commit("b", {"new.safetensors": save({"b": np.ones(3, np.float32), "c": np.ones(1, np.float32)})})

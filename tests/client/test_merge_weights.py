@@ -405,6 +405,10 @@ def test_what_cannot_be_merged(tmp_path: Path) -> None:
         merged(tmp_path, save(BASE), save(OURS), save(THEIRS)[:-1])
     with pytest.raises(CannotOpen, match=r"out \(base\)': no such file"):
         merge_files(str(tmp_path / "none"), str(tmp_path / "ours"), str(tmp_path / "ours"), str(tmp_path / "out"), NONE)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CannotOpen, match="no regular file"):
+        open_versions(str(tmp_path / "pipe"), str(tmp_path / "ours"), str(tmp_path / "ours"), "out")
+    (tmp_path / "pipe").unlink()
     data = merged(tmp_path, b"", save(OURS), save({**OURS, "c": full(1)}))[0]
     assert equal(load(data), {**OURS, "c": full(1)})
 

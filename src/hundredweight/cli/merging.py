@@ -21,7 +21,7 @@ def report_conflicts(conflict: MergeConflict, *, again: str = "") -> None:
     if len(conflict.conflicts) > _MAX_LINES:
         lines.append(f"  ... and {len(conflict.conflicts) - _MAX_LINES} more\n")
     if again:
-        lines.append(f"hint: ours is kept; choose with 'git -c hundredweight.merge.strategy=average {again}'\n")
+        lines.append(f"hint: ours is kept; choose with: git -c hundredweight.merge.strategy=average {again}\n")
         lines.append("hint: (or ours, theirs, sum; hundredweight.merge.rule for some of the tensors), then 'git add'\n")
     sys.stderr.write("".join(lines))
 

@@ -189,6 +189,8 @@ def write(merge: Merge, target: AtomicFile) -> None:
 
 
 def _open(path: str, label: str) -> Version:
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise CannotOpen(label, "it is no regular file")
     try:
         source = FileSource(os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)), label)
     except OSError as error:

@@ -41,7 +41,9 @@ def run(args: list[str], environment: Environment) -> int:
     try:
         merged = drive(workspace, sides, rules, lambda line: print(line, file=sys.stderr))
     except MergeConflict as conflict:
-        report_conflicts(conflict, again=f"checkout --merge -- {shlex.quote(options.path)}")
+        # Drivers run at the top of the work tree; the user may be below it.
+        place = f":/{options.path}" if "/" in options.path else options.path
+        report_conflicts(conflict, again=f"checkout --merge -- {shlex.quote(place)}")
         return 1
     except NotMergeable as error:
         sys.stderr.write(f"{error.message}; ours is kept\n")
