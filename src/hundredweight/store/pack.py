@@ -168,6 +168,14 @@ class IndexBuilder:
     def __contains__(self, identity: bytes) -> bool:
         return identity in self._blocks
 
+    def entry(self, identity: bytes) -> tuple[int, int, int, bytes | None, int] | None:
+        """What `PackIndex.block` will give for the segment."""
+        row = self._blocks.get(identity)
+        if row is None:
+            return None
+        _, base, offset, stored, size, depth = _ENTRY.unpack(row)
+        return offset, stored, size, base if depth else None, depth
+
     def add_block(self, identity: bytes, offset: int, stored: int, size: int, base: bytes | None, depth: int) -> None:
         """`offset` and `stored` are of the codec block. Raises `PackDamaged` for a segment that is there already."""
         if identity in self._blocks:

@@ -94,12 +94,16 @@ class ObjectReader:
             yield data if last - first == len(data) else memoryview(data)[first:last]
             at += len(data)
 
+    def segments(self, ids: Iterable[bytes]) -> dict[bytes, Location]:
+        """As the catalog's: where those of `ids` stand that are stored."""
+        return self._catalog.segments(ids)
+
     def segment(self, identity: bytes) -> Buffer:
         """One segment, verified. Raises as `read` does."""
         kept = self._kept.get(identity)
         if kept is not None:
             return kept
-        data = self._decode(self._plan([identity])[identity])
+        data = self._decode(self.chains([identity])[identity])
         self._kept.put(identity, data)
         return data
 
@@ -146,7 +150,7 @@ class ObjectReader:
         """The chain of each segment in turn."""
         todo = iter(segments)
         while batch := list(islice(todo, PLANNED)):
-            chains = self._plan(segment.id for segment in batch)
+            chains = self.chains(segment.id for segment in batch)
             for segment in batch:
                 chain = chains[segment.id]
                 if chain[0].location.size != segment.size:
@@ -154,7 +158,7 @@ class ObjectReader:
                     raise SegmentDamaged(segment.id, chain[0].location.pack, found)
                 yield chain
 
-    def _plan(self, ids: Iterable[bytes]) -> dict[bytes, list[Link]]:
+    def chains(self, ids: Iterable[bytes]) -> dict[bytes, list[Link]]:
         """The blocks that each segment takes, its own first."""
         wanted = set(ids)
         known: dict[bytes, Location] = {}
@@ -176,7 +180,7 @@ class ObjectReader:
             except PackMissing:
                 if attempt == ATTEMPTS - 1:
                     raise
-                chain = self._plan([chain[0].id])[chain[0].id]
+                chain = self.chains([chain[0].id])[chain[0].id]
         raise AssertionError
 
     def _decode_once(self, chain: list[Link]) -> Buffer:
