@@ -113,7 +113,7 @@ def test_names_do_not_reach_the_terminal_raw(person: Person) -> None:
             "error: 'text': the content is no weight file that is known\nhint: safetensors, GGUF, PyTorch (zip)",
         ),
         ("cut", 4, "error: 'cut': the tensors end at byte 208, the file has 200: it is cut short (at byte 200)\n"),
-        ("https://host/x", 2, "error: cannot open 'https://host/x': URLs are not read yet\nhint: "),
+        ("https://host/", 2, "error: 'https://host/' names no file\nhint: "),
         ("HEAD:x", 1, "error: cannot open 'HEAD:x': no such file, and no git repository here"),
     ],
 )

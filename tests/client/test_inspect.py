@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hundredweight.client.weight_files import BadWeights, CannotOpen, Model, Obj
 from hundredweight.client.weights_id import identify
 from hundredweight.client.workspace import Workspace, open_workspace
 from tests.clones import Clone, pointer_of
+from tests.formats.reading import training_arguments
 
 GOLDEN = Path(__file__).parents[1] / "formats" / "golden"
 ARRAYS: dict[str, Any] = {
@@ -83,6 +85,25 @@ def test_a_lightning_checkpoint() -> None:
     assert report.training == {"epoch": 3, "global_step": 120, "pytorch-lightning_version": "2.4.0"}
     assert report.hyper_parameters["hyper_parameters.learning_rate"] == 0.01
     assert report.hyper_parameters["optimizer_states.0.param_groups.0.lr"] == 0.01
+
+
+def test_arguments_of_a_training(tmp_path: Path) -> None:
+    """Named themselves they are the hyper-parameters; beside weights they are shown with them."""
+    made = training_arguments(Namespace(learning_rate=0.1, output_dir="out"))
+    (tmp_path / "training_args.bin").write_bytes(made)
+    with opened(tmp_path / "training_args.bin") as model:
+        report = inspect(model)
+    assert (report.format, report.tensors) == ("pytorch", [])
+    assert report.hyper_parameters == {"learning_rate": 0.1, "output_dir": "out"}
+    (tmp_path / "model.safetensors").write_bytes(WHOLE)
+    with opened(tmp_path / "model.safetensors") as model:
+        report = inspect(model)
+    assert report.hyper_parameters == {"training_args.learning_rate": 0.1, "training_args.output_dir": "out"}
+    (tmp_path / "training_args.bin").write_bytes(made[:-30])
+    with opened(tmp_path / "model.safetensors") as model:
+        report = inspect(model)
+    assert report.hyper_parameters == {}
+    assert report.notes[0].startswith("'training_args.bin' beside it is not readable: ")
 
 
 def test_shards_are_one_model(tmp_path: Path) -> None:
@@ -183,5 +204,5 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     ):
         with pytest.raises(error, match=fault):
             opened(tmp_path / name if name != "none:none" else name)
-    with pytest.raises(UsageError, match="URLs are not read yet"):
+    with pytest.raises(UsageError, match="this command reads no URLs"):
         opened("https://example.com/m.safetensors")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import pickle
+import zipfile
 from typing import Any
 
 import pytest
@@ -31,6 +34,15 @@ def fault_of(data: bytes) -> str:
     with pytest.raises(FormatError) as caught:
         tensors_of(data)
     return caught.value.what
+
+
+def training_arguments(value: object, protocol: int = 2) -> bytes:
+    """`training_args.bin` as torch.save makes it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("training_args/data.pkl", pickle.dumps(value, protocol))
+        archive.writestr("training_args/version", "3\n")
+    return buffer.getvalue()
 
 
 def as_plain(arrays: dict[str, Any], types: dict[str, str]) -> Plain:

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import zipfile
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from hundredweight.formats import pytorch
 from hundredweight.formats.picklewalk import Global, Opaque, is_harmless, walk
 from hundredweight.formats.source import FormatError
 from hundredweight.formats.tensors import ArrayHead
-from tests.formats.reading import fault_of, tensors_of, weights_of
+from tests.formats.reading import fault_of, tensors_of, training_arguments, weights_of
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -273,3 +274,48 @@ def test_torch_itself_agrees(tmp_path: Path) -> None:
         name: bytes(value.contiguous().reshape(-1).view(torch.uint8).numpy()) if value.numel() else b""
         for name, value in wanted.items()
     }
+
+
+class Strategy(StrEnum):
+    STEPS = "steps"
+
+
+class TrainingArguments:
+    """As transformers' own: a class that is not here when the file is read, with members of enumerations."""
+
+    def __init__(self) -> None:
+        self.output_dir = "out"
+        self.learning_rate = 3e-4
+        self.strategy = Strategy.STEPS
+        self.optimizer: dict[str, object] = {"betas": (0.9, 0.999), "fused": True}
+        self.deepspeed = None
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_arguments_of_a_training_are_facts(protocol: int) -> None:
+    found = weights_of(training_arguments(TrainingArguments(), protocol))
+    assert found.tensors == ()
+    assert found.metadata == {
+        "archive.version": "3",
+        "archive.scripted": False,
+        "archive.class": f"{__name__}.TrainingArguments",
+        "output_dir": "out",
+        "learning_rate": 3e-4,
+        "strategy": "steps",
+        "optimizer.betas": [0.9, 0.999],
+        "optimizer.fused": True,
+        "deepspeed": None,
+    }
+    assert sorted(found.notes) == [
+        f"the pickle names {__name__}.{name}, which is not on PyTorch's list of safe globals"
+        for name in ("Strategy", "TrainingArguments")
+    ]
+
+
+def test_evil_arguments_are_read_and_not_run(tmp_path: Path) -> None:
+    arguments = TrainingArguments()
+    arguments.optimizer = {"evil": Evil(str(tmp_path / "made"))}
+    found = weights_of(training_arguments(arguments))
+    assert any("mkdir" in note for note in found.notes)
+    assert "strategy" in found.metadata
+    assert not (tmp_path / "made").exists()

@@ -159,7 +159,7 @@ def test_an_upload_during_the_check_is_no_finding(store: ObjectStore) -> None:
 
     class Healing(ObjectStore):
         def read(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-            pieces = list(super().read(oid, start, end))
+            pieces = [bytes(piece) for piece in super().read(oid, start, end)]
             bring(store, b"data")
             return iter(pieces)
 

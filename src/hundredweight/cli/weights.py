@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
+from hundredweight.client.weight_files import URL_SCHEMES, open_model
 from hundredweight.client.workspace import open_workspace
 from hundredweight.git.repository import NotARepository
 from hundredweight.git.run import Git
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hundredweight.cli.env import Environment
+    from hundredweight.client.weight_files import Model
     from hundredweight.client.workspace import Workspace
 
 
@@ -30,6 +34,20 @@ def clone_here(environment: Environment) -> Callable[[str], Workspace | None]:
     """The same for git's drivers, which get temporary files from anywhere: always the clone that git runs in."""
     find = clone_around(environment)
     return lambda _folder: find(".")
+
+
+@contextmanager
+def opened(target: str, environment: Environment) -> Iterator[Model]:
+    """The model that a user names: a file, `REV:PATH` or a URL. Raises as `weight_files.open_model`."""
+    clone = clone_around(environment)
+    if not target.startswith(URL_SCHEMES):
+        with open_model(target, clone) as model:
+            yield model
+        return
+    from hundredweight.client.weight_urls import WebPlaces
+
+    with WebPlaces(Git(), environment.variables) as web, open_model(target, clone, web.locate) as model:
+        yield model
 
 
 def printable(text: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hundredweight.formats import recognise
+from hundredweight.formats.pytorch import CLASS
 from hundredweight.formats.safetensors import parse_json
-from hundredweight.formats.source import FormatError
+from hundredweight.formats.source import BytesSource, FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from hundredweight.client.weight_files import Model
 
 MAX_BESIDE = 1 << 24
+MAX_ARGUMENTS = 1 << 20
+ARGUMENTS = "training_args.bin"
 _FRAMEWORKS = {
     "pt": "PyTorch",
     "tf": "TensorFlow",
@@ -77,7 +81,11 @@ def inspect(model: Model) -> Report:
     adapter = _beside(model, "adapter_config.json", report)
     report.framework = _framework(report, config)
     report.architecture = _architecture(report, config, adapter)
-    report.hyper_parameters = _hyper_parameters(report.metadata, {**config, **adapter})
+    report.hyper_parameters = {
+        **_hyper_parameters(report.metadata, {**config, **adapter}),
+        **_arguments(report.metadata),
+        **{f"training_args.{key}": value for key, value in _arguments_beside(model, report).items()},
+    }
     report.training = _training(report.metadata, _beside(model, "trainer_state.json", report))
     return report
 
@@ -144,6 +152,25 @@ def _hyper_parameters(metadata: Mapping[str, object], config: Mapping[str, objec
         }
     )
     return found
+
+
+def _arguments(metadata: Mapping[str, object]) -> dict[str, object]:
+    """All of a file that is nothing but the arguments of a training: a Trainer's `training_args.bin`, a Namespace."""
+    kind = metadata.get(CLASS)
+    if not isinstance(kind, str) or not kind.endswith(("Arguments", ".Namespace", "Args")):
+        return {}
+    return {key: value for key, value in metadata.items() if not key.startswith("archive.")}
+
+
+def _arguments_beside(model: Model, report: Report) -> dict[str, object]:
+    data = model.beside(ARGUMENTS, MAX_ARGUMENTS)
+    if not data or ARGUMENTS in (part.name for part in model.parts):
+        return {}
+    try:
+        return _arguments(recognise.read(BytesSource(data)).metadata)
+    except FormatError as error:
+        report.notes.append(f"'{ARGUMENTS}' beside it is not readable: {error}")
+        return {}
 
 
 def _training(metadata: Mapping[str, object], trainer: Mapping[str, object]) -> dict[str, object]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hundredweight.formats.tensors import Tensor
     from hundredweight.protocol.pointer import Pointer
 
-URL_SCHEMES = ("http://", "https://", "ssh://", "hf://")
+URL_SCHEMES = ("http://", "https://", "ssh://", "file://", "hf://")
 
 
 class CannotOpen(LocalError):
@@ -42,7 +42,7 @@ class ObjectNotHere(CannotOpen):
 
     def __init__(self, name: str, pointer: Pointer, *, hint: str) -> None:
         super().__init__(name, f"it is a pointer, and its object {pointer.oid[:12]} is not here", hint=hint)
-        self.oid = pointer.oid
+        self.pointer = pointer
 
 
 class BadWeights(DamageError):
@@ -56,6 +56,20 @@ class BadWeights(DamageError):
 
 class NotWeights(BadWeights):
     """A file is no weight file of a kind that is read."""
+
+
+class Opened(Protocol):
+    """An open file: a `formats.source.Source` with a name, and large reads without new memory each time. The caller closes it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    def read(self, offset: int, length: int) -> bytes: ...
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill the buffer."""
+
+    def close(self) -> None: ...
 
 
 class FileSource:
@@ -97,7 +111,7 @@ class FileSource:
 class Place(Protocol):
     """Where a model's files lie side by side. `open` raises `CannotOpen`; the caller closes what it gives."""
 
-    def open(self, name: str) -> FileSource: ...
+    def open(self, name: str) -> Opened: ...
 
 
 class Folder:
@@ -109,14 +123,14 @@ class Folder:
 
     def open(self, name: str) -> FileSource:
         path = os.path.join(self._path, name)
-        source = _open(path)
+        source = open_file(path)
         pointer = _pointer_in(source)
         if pointer is None:
             return source
         source.close()
         workspace = self._clone(self._path or ".")
         if workspace is not None and workspace.store.has(pointer.oid, pointer.size):
-            return _open(workspace.store.path(pointer.oid), path)
+            return open_file(workspace.store.path(pointer.oid), path)
         raise ObjectNotHere(path, pointer, hint=f"run 'git lfs pull --include={os.path.basename(name)}' to download it")
 
 
@@ -168,7 +182,7 @@ def open_blob(workspace: Workspace, spec: str, shown: str, hint: str) -> FileSou
         if pointer is None:
             return _unpack(workspace, objects, info.name, shown)
     if workspace.store.has(pointer.oid, pointer.size):
-        return _open(workspace.store.path(pointer.oid), shown)
+        return open_file(workspace.store.path(pointer.oid), shown)
     raise ObjectNotHere(shown, pointer, hint=hint)
 
 
@@ -200,7 +214,7 @@ class Model:
     place: Place
     parts: tuple[Part, ...]
     index: Index | None = None
-    _sources: dict[str, FileSource] = field(default_factory=dict)
+    _sources: dict[str, Opened] = field(default_factory=dict)
 
     @property
     def format(self) -> str:
@@ -223,7 +237,7 @@ class Model:
         except FormatError as error:
             raise BadWeights(tensor.file or part.name, error) from error
 
-    def source_of(self, part: Part, tensor: Tensor) -> FileSource:
+    def source_of(self, part: Part, tensor: Tensor) -> Opened:
         """The open file that holds the tensor's bytes, and holds them all. Raises `CannotOpen` and `BadWeights`."""
         name = tensor.file or part.name
         source = self.source(name)
@@ -234,7 +248,7 @@ class Model:
             raise BadWeights(name, fault)
         return source
 
-    def source(self, name: str) -> FileSource:
+    def source(self, name: str) -> Opened:
         """The open file `name` of the model's place; kept until `close`."""
         if name not in self._sources:
             self._sources[name] = self.place.open(name)
@@ -262,12 +276,15 @@ class Model:
         self.close()
 
 
-def open_model(target: str, clone: Callable[[str], Workspace | None]) -> Model:
-    """The model that `target` names: a file, or else `REV:PATH`. `clone` gives the clone that a folder is in.
+def open_model(
+    target: str, clone: Callable[[str], Workspace | None], web: Callable[[str], tuple[Place, str]] | None = None
+) -> Model:
+    """The model that `target` names: a file, or else `REV:PATH`, or a URL where `web` tells the place of one. `clone` gives the
+    clone that a folder is in.
 
     Raises `CannotOpen`, `BadWeights`, `UsageError` for what is neither.
     """
-    place, name = _locate(target, clone)
+    place, name = web(target) if web is not None and target.startswith(URL_SCHEMES) else _locate(target, clone)
     model = Model(target, place, ())
     try:
         index = _read_index(model, name)
@@ -300,7 +317,7 @@ _NAME_A_FILE = "name one file: of a sharded model its index, 'model.safetensors.
 def _locate(target: str, clone: Callable[[str], Workspace | None]) -> tuple[Place, str]:
     if target.startswith(URL_SCHEMES):
         raise UsageError(
-            f"cannot open '{target}': URLs are not read yet", hint="clone the repository and name a file in it"
+            f"cannot open '{target}': this command reads no URLs", hint="clone the repository and name a file in it"
         )
     if os.path.isdir(target):
         raise CannotOpen(target, "it is a folder", hint=_NAME_A_FILE)
@@ -318,7 +335,8 @@ def _locate(target: str, clone: Callable[[str], Workspace | None]) -> tuple[Plac
     return Revision(workspace, head + slash), name
 
 
-def _open(path: str, name: str = "") -> FileSource:
+def open_file(path: str, name: str = "") -> FileSource:
+    """A regular file of the file system, called `name` in errors. Raises `CannotOpen`."""
     name = name or path
     try:
         # A pipe would keep the open call waiting for its writer.
@@ -334,7 +352,7 @@ def _open(path: str, name: str = "") -> FileSource:
     return source
 
 
-def _pointer_in(source: FileSource) -> Pointer | None:
+def _pointer_in(source: Opened) -> Pointer | None:
     return try_parse(source.read(0, source.size)) if 0 < source.size < CUTOFF else None
 
 

@@ -36,6 +36,8 @@ MAX_FACTS = 10_000
 MAX_DEPTH = 32
 HEAD = 8
 _MAX_WRAPPERS = 8
+CLASS = "archive.class"
+"""The fact that names the class of the saved object."""
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 _STORAGES = {
     "FloatStorage": "F32", "DoubleStorage": "F64", "HalfStorage": "F16", "BFloat16Storage": "BF16", "LongStorage": "I64",
@@ -87,7 +89,7 @@ def read(source: Source) -> WeightFile:
     swapped = order is not None and zipdir.content(window, order, 64) == b"big"
     views = [(name, view, members.get(f"{root}data/{view.storage}")) for name, view in flat.views]
     tensors = check_tensors(_tensor(name, view, member, swapped) for name, view, member in views)
-    facts: dict[str, object] = {**_archive_facts(window, members, root), **flat.facts}
+    facts: dict[str, object] = {**_archive_facts(window, members, root), **_class_fact(walked.value), **flat.facts}
     notes = [f"the pickle names {name}, which is not on PyTorch's list of safe globals" for name in walked.unknown]
     return WeightFile(NAME, tensors, facts, tuple(notes))
 
@@ -111,6 +113,11 @@ def _archive_facts(window: Window, members: dict[str, Member], root: str) -> dic
     return facts
 
 
+def _class_fact(value: object) -> dict[str, object]:
+    """Of what class the one object is that was saved, where it is no dict: a Trainer's `training_args.bin`, a whole module."""
+    return {CLASS: str(value.maker)} if isinstance(value, Opaque) and isinstance(value.maker, Global) else {}
+
+
 class _Flat:
     """A pickle's value as flat lists: `views` of tensors and `facts` (scalars), both by dotted name."""
 
@@ -129,8 +136,9 @@ class _Flat:
             if view is not None:
                 self.views.append((name or "tensor", view))
                 return
-            if facts and _path_of(value):
-                self._fact(name, _path_of(value))
+            told = _said_by(value)
+            if facts and told is not None:
+                self._fact(name, told)
                 return
             # What a call was given may hold tensors (a sparse tensor's parts, a wrapper's inner one), and is no fact.
             self._visit(value.args, name, depth + 1, facts=False)
@@ -181,6 +189,16 @@ def _label(key: object) -> str:
     if isinstance(key, str):
         return key
     return shorten(str(_scalar(key))) if isinstance(key, int | float | bytes) else "?"
+
+
+def _said_by(value: Opaque) -> object:
+    """The one scalar that an object stands for, a member of an enumeration or a path; None for other objects."""
+    args = value.args
+    if _path_of(value):
+        return _path_of(value)
+    if value.state is not None or value.items or not isinstance(args, tuple) or len(args) != 1:
+        return None
+    return _scalar(args[0]) if isinstance(value.maker, Global) and isinstance(args[0], str | int | float) else None
 
 
 def _path_of(value: Opaque) -> str:
@@ -255,7 +273,9 @@ def _tensor(name: str, view: _View, member: Member | None, swapped: bool) -> Ten
     width = BITS[view.dtype] // 8
     # Offsets and strides count elements of the tensor's own type.
     touched = _touched(view.shape, view.strides)
-    first, last = view.offset * width, (view.offset + touched) * width
+    # A view of nothing may begin anywhere.
+    offset = view.offset if touched else 0
+    first, last = offset * width, (offset + touched) * width
     if view.offset < 0 or last > member.size:
         raise FormatError(f"tensor '{label}' reaches beyond its storage of {member.size} bytes", member.start)
     deflated = None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from hundredweight.cli.weights import clone_around
-from hundredweight.client.weight_files import open_model
+from hundredweight.cli.weights import opened
 from hundredweight.client.weights_id import identify
 
 TYPE_CHECKING = False
@@ -23,7 +22,7 @@ DESCRIPTION = (
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="cwt id", description=DESCRIPTION)
     made.add_argument(
-        "files", nargs="+", metavar="FILE", help="a weight file, a sharded model's index.json, or REV:PATH"
+        "files", nargs="+", metavar="FILE", help="a weight file, a sharded model's index.json, REV:PATH, or a URL"
     )
     return made
 
@@ -31,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: list[str], environment: Environment) -> int:
     options = parser().parse_args(args)
     for name in options.files:
-        with open_model(name, clone_around(environment)) as model:
+        with opened(name, environment) as model:
             sys.stdout.write(f"{identify(model)}  {name}\n")
             sys.stdout.flush()
     return 0

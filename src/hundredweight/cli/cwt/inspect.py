@@ -7,11 +7,11 @@ import json
 import math
 import sys
 
+from hundredweight.base.errors import CwtError
 from hundredweight.base.sizes import format_size
 from hundredweight.cli.table import format_table
-from hundredweight.cli.weights import clone_around, printable
+from hundredweight.cli.weights import opened, printable
 from hundredweight.client.inspect import Report, inspect
-from hundredweight.client.weight_files import open_model
 from hundredweight.client.weights_id import identify
 from hundredweight.formats.tensors import ArrayHead
 
@@ -23,7 +23,9 @@ DESCRIPTION = (
     "Show what a weight file is: its format, the framework that wrote it, the architecture, parameters in all and by type, "
     "every tensor, and the hyper-parameters and training facts found in it. safetensors, GGUF, PyTorch, ONNX and NumPy files "
     "are recognised by content; only headers are read, and pickles are never executed. A sharded model is shown as one when "
-    "its index.json is named. REV:PATH looks into a commit, following pointers into the local store."
+    "its index.json is named. REV:PATH looks into a commit, following pointers into the local store. Of a URL only the headers "
+    "are downloaded: https://HOST/DIR/FILE is a plain file, https://HOST/OWNER/NAME.git@REV:PATH a file of a repository, whose "
+    "bytes come from its LFS server."
 )
 _WIDTH = 100
 _MAX_LINES = 40
@@ -31,19 +33,30 @@ _MAX_LINES = 40
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="cwt inspect", description=DESCRIPTION)
-    made.add_argument("file", metavar="FILE", help="a weight file, a sharded model's index.json, or REV:PATH")
-    made.add_argument("--json", action="store_true", help="print everything as JSON")
+    made.add_argument("file", metavar="FILE", help="a weight file, a sharded model's index.json, REV:PATH, or a URL")
+    made.add_argument("--json", action="store_true", help="print everything, an error too, as JSON")
     made.add_argument("--id", action="store_true", help="also compute the weights id, which reads all data")
     return made
 
 
 def run(args: list[str], environment: Environment) -> int:
     options = parser().parse_args(args)
-    with open_model(options.file, clone_around(environment)) as model:
-        report = inspect(model)
-        weights_id = identify(model) if options.id else ""
+    try:
+        with opened(options.file, environment) as model:
+            report = inspect(model)
+            weights_id = identify(model) if options.id else ""
+    except CwtError as error:
+        if not options.json:
+            raise
+        sys.stdout.write(error_as_json(error))
+        return error.exit_code
     sys.stdout.write(as_json(report, weights_id) if options.json else as_text(report, weights_id))
     return 0
+
+
+def error_as_json(error: CwtError) -> str:
+    """What failed, in the place of the answer; the command's exit code tells it too."""
+    return json.dumps({"error": {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}}) + "\n"
 
 
 def as_json(report: Report, weights_id: str) -> str:
