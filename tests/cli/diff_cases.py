@@ -111,9 +111,9 @@ def show(case: Case, folder: Path) -> tuple[str, str, str]:
     if case.title == "object not here":
         lose_objects(repository)
     # As after a clone that skips smudging: the filter would refuse to make the files that git compares.
-    skip = {"GIT_LFS_SKIP_SMUDGE": "1"}
-    diff = person.run("git", "diff", "HEAD~", "HEAD", cwd=repository, **skip).stdout
-    shown = person.run("git", "show", "--format=", "-U0", "HEAD", cwd=repository, **skip).stdout
+    person.env["GIT_LFS_SKIP_SMUDGE"] = "1"
+    diff = person.run("git", "diff", "HEAD~", "HEAD", cwd=repository).stdout
+    shown = person.run("git", "show", "--format=", "-U0", "HEAD", cwd=repository).stdout
     done = person.run("cwt", "diff", "main~", "main", cwd=repository, check=False)
     return diff, shown, done.stdout + done.stderr
 

@@ -20,7 +20,7 @@ from hundredweight.client.tensor_diff import (
     compare,
 )
 from hundredweight.client.tensor_hashes import KnownHashes, ModelHashes
-from hundredweight.client.weight_files import BadWeights, open_model, open_parts
+from hundredweight.client.weight_files import BadWeights, Model, open_model, open_parts
 from tests.cli.diff_cases import weights
 
 Arrays = dict[str, Any]
@@ -29,7 +29,7 @@ Arrays = dict[str, Any]
 @pytest.fixture
 def open_arrays(tmp_path: Path) -> Any:
     """A function from arrays to the hashes of a file that holds them."""
-    opened = []
+    opened: list[Model] = []
 
     def make(arrays: Arrays) -> ModelHashes:
         path = tmp_path / f"{len(opened)}.safetensors"

@@ -59,6 +59,7 @@ def as_json(diff: ModelDiff) -> dict[str, object]:
     layers = group(diff.tensors, diff.names)
     return {
         "name": diff.name,
+        "renamed_from": diff.renamed_from or None,
         "old": _json_version(diff.old),
         "new": _json_version(diff.new),
         "counts": {**{kind: diff.tensors.count(kind) for kind in KINDS}, "unchanged": diff.tensors.unchanged},
@@ -123,6 +124,8 @@ def _summary(diff: ModelDiff) -> list[str]:
         count = tensors.new_count or tensors.old_count
         return [f"{'new' if old is None else 'removed'}: {_describe(version)}, {count} tensors"]
     lines = []
+    if diff.renamed_from:
+        lines.append(f"renamed from {printable(diff.renamed_from)}")
     if (old.format, old.parameters, len(old.files)) == (new.format, new.parameters, len(new.files)):
         lines.append(f"{_describe(new)}" + (f" (was {format_size(old.size)})" if old.size != new.size else ""))
     else:

@@ -101,6 +101,7 @@ class ModelDiff:
     facts: list[FactChange]
     missing: ObjectNotHere | None = None
     """Why there are no statistics though they were asked for: hashes are known, data is not here."""
+    renamed_from: str = ""
 
 
 def plan(workspace: Workspace, arguments: Iterable[str]) -> Plan:
@@ -189,7 +190,10 @@ def compare_subject(
             )
             for files, blobs in ((subject.old, planned.old), (subject.new, planned.new))
         ]  # fmt: skip
-        return _compare(subject.name, sides[0], sides[1], statistics=statistics, advance=advance)
+        found = _compare(subject.name, sides[0], sides[1], statistics=statistics, advance=advance)
+    if len(subject.old) == len(subject.new) == 1 and subject.old[0].path != subject.new[0].path:
+        found.renamed_from = subject.old[0].path
+    return found
 
 
 def compare_targets(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hundredweight.base.errors import EXIT_FAILURE, CwtError
 from hundredweight.cli.lfs.transfers import CommandRefused, report_failures
 from hundredweight.cli.pager import Pager, colour_wanted
-from hundredweight.cli.progress import open_meter
+from hundredweight.cli.progress import TransferMeter
 from hundredweight.cli.tensor_report import as_json, as_markdown, as_text
 from hundredweight.cli.weights import clone_around, printable
 from hundredweight.client.diff import Plan, Subject, compare_subject, compare_targets, plan
@@ -100,7 +100,7 @@ def run(args: list[str], environment: Environment) -> int:
     if not planned.subjects and not (options.json or options.markdown):
         return _run_git(git, [*(["--exit-code"] if options.exit_code else []), *options.git])
     if options.fetch:
-        _fetch(workspace, environment, planned)
+        _fetch(workspace, planned)
     return _Printer(workspace, options, args).show(planned)
 
 
@@ -194,14 +194,14 @@ def _write(found: ModelDiff, pager: Pager, options: Options) -> None:
     sys.stdout.flush()
 
 
-def _fetch(workspace: Workspace, environment: Environment, planned: Plan) -> None:
+def _fetch(workspace: Workspace, planned: Plan) -> None:
     from hundredweight.client.fetch import Fetcher
 
     missing = [file for file in planned.pointers() if not workspace.store.has(file.pointer.oid, file.pointer.size)]
     if not missing:
         return
     with Fetcher(workspace) as fetcher:
-        failures = fetcher.execute(fetcher.plan(missing), open_meter(environment, workspace.config))
+        failures = fetcher.execute(fetcher.plan(missing), TransferMeter(sys.stderr, live=sys.stderr.isatty()))
         report_failures(failures)
         if failures:
             raise CommandRefused(f"error: failed to fetch some objects from '{fetcher.url}'")
