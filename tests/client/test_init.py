@@ -183,6 +183,28 @@ def test_packs_and_the_agent_are_chosen(person: Person) -> None:
     assert person.run("cwt", "init", "--packs", "--agent", cwd=folder).stdout == READY
 
 
+def test_weights_that_git_holds_are_told(person: Person) -> None:
+    folder = person.repository("repo")
+    files = {
+        "a/w.pt": bytes(2000),
+        "m.npy": bytes(1024),
+        "small.pt": b"x",
+        "kept.npz": bytes(2000),
+        "text": bytes(5000),
+    }
+    person.commit(folder, {**files, ".gitattributes": b"kept.npz -filter\n"})
+    note = (
+        "note: git itself holds 'a/w.pt' and 1 more; 'git add --renormalize .' moves them to LFS with the next commit"
+    )
+    assert note in person.run("cwt", "init", cwd=folder).stdout.splitlines()
+    assert person.run("cwt", "init", "--check", cwd=folder).stdout.splitlines() == [note, READY.strip()]
+    person.git("add", "--renormalize", ".", cwd=folder)
+    person.commit(folder)
+    assert person.run("cwt", "init", "--check", cwd=folder).stdout == READY
+    listed = person.git("lfs", "ls-files", "--name-only", cwd=folder).splitlines()
+    assert listed == ["a/w.pt", "m.npy", "small.pt"]
+
+
 def test_below_the_top_and_in_folders_of_other_repositories(person: Person) -> None:
     folder = person.repository("repo")
     (folder / "deep").mkdir()

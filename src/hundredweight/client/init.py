@@ -18,9 +18,11 @@ from hundredweight.client.install import FilterConflict, Scope, install_filter, 
 from hundredweight.client.merge_rules import driver_config as merge_config
 from hundredweight.client.repository_format import ensure
 from hundredweight.client.workspace import Workspace, open_workspace
-from hundredweight.formats.names import lfs_patterns
-from hundredweight.git import attributes, config
+from hundredweight.formats.names import is_weight_file, lfs_patterns
+from hundredweight.git import attributes, config, index
+from hundredweight.git.objects import ObjectReader
 from hundredweight.git.repository import NotARepository, discover
+from hundredweight.protocol.pointer import CUTOFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -64,9 +66,10 @@ class Step:
 @dataclass
 class InitPlan:
     """`steps` in their order. `kept` are things that somebody else set, and `blocked` those of them without which LFS does not
-    work: texts for people."""
+    work: texts for people. `in_git` are weight files that git itself holds, by its index: they wait for LFS."""
 
     steps: list[Step] = field(default_factory=list)
+    in_git: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     blocked: list[str] = field(default_factory=list)
 
@@ -104,6 +107,7 @@ def plan_init(workspace: Workspace, options: InitOptions) -> InitPlan:
     _plan_packs(workspace, plan, options.packs)
     if options.agent:
         _plan_config(workspace, plan, "transfer agent for stock git-lfs", agent_config())
+    plan.in_git = _weights_in_git(workspace)
     return plan
 
 
@@ -210,6 +214,16 @@ def _write_attributes(path: str, patterns: Iterable[str]) -> None:
 
 def _is_general(line: bytes) -> bool:
     return any(found.pattern in _EVERYTHING and not found.is_macro for found in attributes.parse(line))
+
+
+def _weights_in_git(workspace: Workspace) -> list[str]:
+    """Weight files of the index that are no pointers, but for those that the attributes keep out of LFS."""
+    blobs = {path: entry.blob for path, entry in index.entries(workspace.git).items() if is_weight_file(path)}
+    with ObjectReader(workspace.git) as objects:
+        sizes = zip(blobs, objects.infos(blobs.values()), strict=True)
+        found = [path for path, info in sizes if info is not None and info.size >= CUTOFF]
+    verdicts = {path: value for path, _, value in attributes.check(workspace.git, found, attributes.FILTER)}
+    return [path for path in found if verdicts.get(path) in ("lfs", "unspecified")]
 
 
 def _plan_drivers(workspace: Workspace, plan: InitPlan) -> None:

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from hundredweight.cli.weights import printable
 from hundredweight.client.init import (
     InitOptions,
     InitPlan,
@@ -69,7 +70,7 @@ def run(args: list[str], environment: Environment) -> int:
         print("everything is set up already")
     elif options.check:
         sys.stderr.write("hint: run 'cwt init' to set it up\n")
-    elif plan.steps and workspace.repository.work_tree and any(".gitattributes" in step.subject for step in plan.steps):
+    elif any(".gitattributes" in step.subject for step in plan.steps):
         print("next: commit .gitattributes")
     return 1 if plan.blocked or (options.check and plan.steps) else 0
 
@@ -79,3 +80,6 @@ def _tell_kept(plan: InitPlan) -> None:
         print(f"kept: {text}")
     for text in plan.blocked:
         print(f"in the way: {text}")
+    if plan.in_git:
+        some = f"'{printable(plan.in_git[0])}'" + (f" and {len(plan.in_git) - 1} more" if len(plan.in_git) > 1 else "")
+        print(f"note: git itself holds {some}; 'git add --renormalize .' moves them to LFS with the next commit")
