@@ -15,11 +15,12 @@ import pytest
 from hundredweight.backend.memory import MemoryBackend
 from hundredweight.git import config
 from hundredweight.git.run import Git
-from hundredweight.hub.admin.interface import CheckEvent
+from hundredweight.hub.admin.interface import CheckEvent, CheckReport
 from hundredweight.hub.admin.remote import HubRefused, RemoteAdministration
 from hundredweight.hub.tokens.service import Scope
 from tests.cli.test_hub_administration import WAYS, run_hub, where
 from tests.hub.serving import Caller, served, wait_for
+from tests.hub.test_packing import Packing, weights
 from tests.people import PROGRAMS, Person
 from tests.running_hub import RunningHub
 
@@ -186,10 +187,50 @@ def test_a_hub_that_is_told_to_stop_ends_the_check(own_hub: RunningHub, ada: Per
     os.truncate(stored(own_hub, oid), 256 << 30)
     with ThreadPoolExecutor(1) as pool:
         checking = pool.submit(run_hub, ada, "check", "--repair", *where(own_hub, "hub"))
-        wait_for(lambda: 'cwt_hub_requests_running 2' in own_hub.request("GET", "/metrics")[2].decode())
+        wait_for(lambda: "cwt_hub_requests_running 2" in own_hub.request("GET", "/metrics")[2].decode())
         began = time.monotonic()
         assert own_hub.stop() == 0
         done = checking.result(20)
     assert time.monotonic() - began < 15
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith("error: the hub is stopping; the check is not finished\n")
+
+
+def test_packed_objects_are_checked_and_healed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pack stays where it is; what is damaged in it is forgotten, so that it can be sent and packed again."""
+    monkeypatch.setattr("hundredweight.store.reader.KEPT", 0)
+    with served(tmp_path / "hub") as hub:
+        packing = Packing(hub)
+        versions = [weights(number) for number in range(4)]
+        oids = [packing.caller.upload(data) for data in versions]
+        packing.pack_all()
+        admin = remote(hub.url, hub.token("root", Scope.ADMIN))
+
+        def end(*, repair: bool = False) -> CheckReport:
+            *findings, last = (event for event in admin.check(repair=repair) if event["event"] != "progress")
+            assert last["event"] == "end"
+            assert {one["name"] for one in findings if one["event"] == "finding"} <= set(oids)
+            return last
+
+        assert (end()["ok"], end()["objects"]) == (True, 4)
+        for path in packing.packs()[:1]:
+            flip(path)
+        found = end()
+        assert (found["ok"], found["damaged"] > 0) == (False, True)
+        fixed = end(repair=True)
+        assert fixed["quarantined"] == found["damaged"]
+        assert len(packing.packs()) == 4
+        assert end()["missing"] == found["damaged"]
+
+        packing.packs()[-1].unlink()
+        end(repair=True)
+        for data in versions:
+            packing.caller.upload(data)
+        assert end()["ok"]
+        packing.pack_all()
+        assert not any(packing.loose(oid) for oid in oids)
+        assert end()["ok"]
+        for oid, data in zip(oids, versions, strict=True):
+            assert packing.caller.download(oid, len(data)) == data
+        admin.close()
+        packing.caller.close()

@@ -1,6 +1,6 @@
 """Whether a store holds what its records say: every object is read and hashed, one at a time, at constant memory.
 
-`check` only needs a `Holdings`: loose objects today, and whatever else keeps objects behind the same calls. It may run while
+`check` only needs a `Holdings`, whether it keeps objects loose or in packs. It may run while
 uploads come in: what seems wrong is looked at once more before it is reported.
 """
 
@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from hundredweight.backend.interface import BackendError, KeyMissing
+from hundredweight.base.errors import DamageError
+from hundredweight.store.catalog import PackMissing
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -130,6 +132,9 @@ class _Check:
             return
         self._objects += 1
         if size:
+            if self._repair:
+                # Where a record says that a pack has it, and the pack is gone, the object could not be kept in another.
+                self._holdings.quarantine(oid)
             yield Finding(Kind.MISSING, oid, size, "nothing is stored under its name")
 
     def _present(self, oid: Oid, size: int) -> Iterator[Finding | Progress]:
@@ -147,13 +152,16 @@ class _Check:
         """Why the stored bytes are not the object; empty when they are."""
         digest = hashlib.sha256()
         count = 0
-        for piece in self._holdings.read(oid):
-            digest.update(piece)
-            count += len(piece)
-            self._bytes += len(piece)
-            if time.monotonic() - self._reported > REPORT_SECONDS:
-                self._reported = time.monotonic()
-                yield Progress(self._objects, self._bytes)
+        try:
+            for piece in self._holdings.read(oid):
+                digest.update(piece)
+                count += len(piece)
+                self._bytes += len(piece)
+                if time.monotonic() - self._reported > REPORT_SECONDS:
+                    self._reported = time.monotonic()
+                    yield Progress(self._objects, self._bytes)
+        except (DamageError, PackMissing) as error:
+            return error.message
         if count != size:
             return f"{count} bytes are stored where {size} are recorded"
         found = digest.hexdigest()

@@ -58,7 +58,10 @@ class Packed(Protocol):
         """Bytes of the object, -1 when it is not packed."""
 
     def content(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[Buffer]:
-        """As `Backend.read`, decoded and verified as it is taken. Raises `KeyMissing`, `DamageError`."""
+        """As `Backend.read`, decoded and verified as it is taken. Raises `KeyMissing`, `PackMissing`, `DamageError`."""
+
+    def set_aside(self, oid: Oid) -> str:
+        """Let a damaged object count as missing; where its bytes are, empty for one that is not packed. Deletes no bytes."""
 
 
 class ObjectStore:
@@ -122,13 +125,14 @@ class ObjectStore:
 
     def quarantine(self, oid: Oid) -> str:
         """Move damaged bytes aside, so that the object counts as missing; where they are now. Empty, with nothing changed, when
-        they are the object's after all (an upload replaced them just now), or gone. Never deletes.
+        loose ones are the object's after all (an upload replaced them just now), or gone. Packed ones stay, and are forgotten.
+        Never deletes.
 
         Raises `BackendFull`, `BackendFailed`.
         """
         place = f"{QUARANTINE}{oid}.{os.urandom(4).hex()}"
         if not self.backend.move(self.key(oid), place):
-            return ""
+            return "" if self._packed is None else self._packed.set_aside(oid)
         digest = hashlib.sha256()
         for piece in self.backend.read(place):
             digest.update(piece)

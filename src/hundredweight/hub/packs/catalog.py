@@ -104,6 +104,20 @@ class PackTables:
             _insert(connection, recipes, known)
             connection.execute(delete(unpackable).where(unpackable.c.oid.in_([oid for oid, _ in contents.recipes])))
 
+    def segments_of(self, pack: str) -> list[bytes]:
+        """The segments that are read from the pack of that name."""
+        query = select(segments.c.id).join(packs, packs.c.id == segments.c.pack_id).where(packs.c.name == pack)
+        with self._database.read() as connection:
+            return [bytes(found) for found in connection.execute(query).scalars()]
+
+    def forget(self, oid: Oid, damaged: Iterable[bytes]) -> None:
+        """The object is not packed any more, and these segments are nowhere."""
+        gone = list(damaged)
+        with self._database.write() as connection:
+            connection.execute(delete(recipes).where(recipes.c.oid == oid))
+            for part in slices(gone):
+                connection.execute(delete(segments).where(segments.c.id.in_(part)))
+
     def give_up(self, oid: Oid, rules: int) -> None:
         """Packing the object gains nothing by these rules."""
         with self._database.write() as connection:

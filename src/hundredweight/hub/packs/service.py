@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.backend.interface import KeyMissing
 from hundredweight.hub.packs.catalog import PackContents, PackTables, RecipePlace
+from hundredweight.hub.packs.damage import set_aside
 from hundredweight.store.catalog import PackMissing
 from hundredweight.store.objects import PACKS
 from hundredweight.store.pack import PackDamaged
@@ -100,6 +101,13 @@ class Packs:
         if found is None:
             raise KeyMissing(oid)
         return self.reader.read(found, start, end)
+
+    def set_aside(self, oid: Oid) -> str:
+        """Let a damaged object count as missing; where its bytes are, empty for one that is not packed. Nothing is deleted but rows."""
+        pack = set_aside(self, oid)
+        with self._lock:
+            self._recipes.pop(oid, None)
+        return pack_key(pack) if pack else ""
 
     # Taking packs in
 
