@@ -47,6 +47,15 @@ class Clone:
         target.write_bytes(content)
         return oid_of(content)
 
+    def damage(self, content: bytes) -> bytes:
+        """Flip a byte of the stored object, and leave its size and time of change; what it has now."""
+        target = self._object(content)
+        before = target.stat()
+        damaged = content[:-1] + bytes([content[-1] ^ 1])
+        target.write_bytes(damaged)
+        os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+        return damaged
+
     def has(self, content: bytes) -> bool:
         return self._object(content).exists()
 

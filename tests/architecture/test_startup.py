@@ -153,7 +153,7 @@ PATHS = [
     pytest.param(["post-merge", "0"], b"", HOOK | own("post_merge"), id="post-merge"),
     pytest.param(["pre-push", "origin", "http://h/r.git"], b"", START | own("pre_push"), id="pre-push"),
     pytest.param(["clean", "--", "a.bin"], b"weights", CLEAN | own("clean"), id="clean"),
-    pytest.param(["smudge", "--", "a.bin"], POINTER, SMUDGE | own("smudge"), id="smudge"),
+    pytest.param(["smudge", "--", "a.bin"], POINTER, SMUDGE | HASH | own("smudge"), id="smudge"),
     pytest.param(
         ["filter-process"],
         HANDSHAKE + request("clean", b"weights") + request("smudge", POINTER),

@@ -220,6 +220,35 @@ def test_a_missing_object_ends_the_process_unless_errors_are_skipped(clone: Clon
     assert getattr(git.error, "exit_code", 0) == 2
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_damaged_object_fails_its_file_and_no_other(clone: Clone, git: HandWrittenGit, size: int) -> None:
+    content = weights(size)
+    clone.store(content)
+    clone.store(b"sound")
+    damaged = clone.damage(content)
+    git.send(encode_lines(["command=smudge", "pathname=a.bin"]) + encode_content(pointer_of(content).encode()) + FLUSH)
+    assert git.read_list() == [b"status=success"]
+    assert b"".join(git.read_packets()) == damaged
+    assert git.read_list() == [b"status=error"]
+    assert git.said[0].startswith(f"error: object '{oid_of(content)}' of 'a.bin' is damaged in the local store")
+    assert git.said[1].startswith("hint: run the command again")
+    assert (clone.folder / ".git/lfs/bad" / oid_of(content)).read_bytes() == damaged
+    assert not clone.has(content)
+    assert git.ask("smudge", "b.bin", pointer_of(b"sound").encode()) == ("status=success", b"sound")
+
+
+def test_a_truncated_object_that_was_whole_a_moment_ago_fails_its_file(
+    clone: Clone, git: HandWrittenGit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone.store(b"whole")
+    path = Path(clone.workspace().store.path(oid_of(b"whole")))
+    monkeypatch.setattr("hundredweight.store.loose.LooseStore.has", lambda *_: path.write_bytes(b"who"))
+    git.send(encode_lines(["command=smudge", "pathname=a.bin"]) + encode_content(pointer_of(b"whole").encode()) + FLUSH)
+    assert git.read_list() == [b"status=success"]
+    assert b"".join(git.read_packets()) == b"who"
+    assert git.read_list() == [b"status=error"]
+
+
 def test_content_passes_through_extensions_both_ways(clone: Clone) -> None:
     for name, command in (("clean", "tr a-z b-za"), ("smudge", "tr b-za a-z"), ("priority", "0")):
         clone.git.output("config", f"lfs.extension.shift.{name}", command)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hundredweight.client.damage import ObjectDamaged
 from hundredweight.client.extensions import ExtensionUnavailable
-from hundredweight.client.smudge import ObjectTruncated, Smudger, smudge_stream
+from hundredweight.client.smudge import Smudger, smudge_stream
 from hundredweight.protocol.pointer import Extension, Pointer
 from tests.clones import Clone, oid_of, pointer_of
 from tests.people import Person
@@ -97,10 +98,35 @@ def test_an_object_that_shrinks_while_it_is_read_is_told(clone: Clone, monkeypat
     with (
         open(os.devnull, "rb") as read,
         open(os.devnull, "wb") as write,
-        pytest.raises(ObjectTruncated, match="has 3 bytes instead of 5") as caught,
+        pytest.raises(ObjectDamaged, match=r"'a\.bin' is damaged in the local store; it was moved to"),
     ):
         smudge_stream(workspace, smudger, "a.bin", read.fileno(), write.fileno(), lambda _line: None)
-    assert (caught.value.expected, caught.value.got) == (5, 3)
+
+
+@pytest.mark.parametrize("content", [b"weights\n", LARGE], ids=len)
+def test_a_damaged_object_is_told_and_moved_aside(clone: Clone, person: Person, content: bytes) -> None:
+    clone.store(content)
+    damaged = clone.damage(content)
+    pointer = pointer_of(content).encode().decode()
+    failed = person.run("git", "lfs", "smudge", "a.bin", cwd=clone.folder, stdin=pointer, check=False)
+    assert failed.returncode == ObjectDamaged.exit_code
+    aside = clone.folder / ".git/lfs/bad" / oid_of(content)
+    assert (
+        f"error: object '{oid_of(content)}' of 'a.bin' is damaged in the local store; it was moved to" in failed.stderr
+    )
+    assert "hint: run the command again" in failed.stderr
+    assert not clone.has(content)
+    assert aside.read_bytes() == damaged
+
+
+def test_in_a_store_that_cannot_be_written_the_damaged_object_stays(clone: Clone) -> None:
+    clone.store(b"weights\n")
+    clone.damage(b"weights\n")
+    (clone.folder / ".git/lfs/bad").write_text("in the way")
+    with pytest.raises(ObjectDamaged, match=r"in the local store$") as caught:
+        smudge(clone, pointer_of(b"weights\n").encode())
+    assert "git lfs fetch --refetch" in caught.value.hint
+    assert clone.has(b"weights\n")
 
 
 def test_the_command(clone: Clone, person: Person) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hundredweight.client import worktree
+from hundredweight.client.damage import ObjectDamaged
 from hundredweight.client.worktree import ObjectAbsent, PathConflict, WorktreeWriter, Write
 from hundredweight.protocol.pointer import Extension, Pointer
 from tests.clones import Clone, oid_of, pointer_of
@@ -109,6 +110,23 @@ def test_an_object_of_the_wrong_size_is_not_used(clone: Clone) -> None:
     (result,) = write(clone, "a.bin")
     assert isinstance(result.error, ObjectAbsent)
     assert (clone.folder / "a.bin").read_bytes() == pointer_of(CONTENT).encode()
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["pointer", "nothing"])
+def test_a_damaged_object_is_not_used_and_moved_aside(clone: Clone, there: bool) -> None:
+    damaged = clone.damage(CONTENT)
+    if not there:
+        (clone.folder / "a.bin").unlink()
+    results = {
+        result.path: result for result in write(clone, "a.bin") + write(clone, "deep/er/b.bin", content=b"other")
+    }
+    error = results["a.bin"].error
+    assert isinstance(error, ObjectDamaged)
+    assert Path(error.aside).read_bytes() == damaged
+    assert results["deep/er/b.bin"].written
+    assert (clone.folder / "a.bin").exists() == there
+    assert not there or (clone.folder / "a.bin").read_bytes() == pointer_of(CONTENT).encode()
+    assert os.listdir(clone.workspace().store.temp) == []
 
 
 def test_hard_links_are_broken(clone: Clone, tmp_path: Path) -> None:

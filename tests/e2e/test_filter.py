@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clones import oid_of
+from hundredweight.client.damage import ObjectDamaged
+from tests.clones import Clone, oid_of, pointer_of
 from tests.people import Person
 from tests.running_hub import RunningHub
 
@@ -64,6 +65,42 @@ def test_switching_between_local_versions_asks_nobody(person: Person, published:
     assert contents(folder) == FILES
     person.git("checkout", "-q", "main", cwd=folder)
     assert (folder / "large.bin").read_bytes() == b"second version"
+
+
+@pytest.mark.parametrize("name", ["copy.bin", "layer 07/w.bin"])
+def test_a_damaged_object_fails_the_checkout_and_the_next_one_mends_it(
+    person: Person, published: tuple[str, Path], name: str
+) -> None:
+    _, folder = published
+    person.git("checkout", "-q", "--orphan", "empty", cwd=folder)
+    person.git("rm", "-rfq", ".", cwd=folder)
+    person.git("commit", "-q", "--allow-empty", "-m", "empty", cwd=folder)
+    Clone(folder).damage(FILES[name])
+    failed = person.run("git", "checkout", "-q", "v1", cwd=folder, check=False)
+    assert failed.returncode != 0
+    assert f"error: object '{oid_of(FILES[name])}' of '{name}' is damaged in the local store" in failed.stderr
+    assert not (folder / name).exists()
+    person.git("checkout", "-q", "--force", "v1", cwd=folder)
+    assert contents(folder) == FILES
+    assert person.git("status", "--porcelain", cwd=folder) == ""
+
+
+def test_pull_downloads_a_damaged_object_anew(person: Person, published: tuple[str, Path]) -> None:
+    url, _ = published
+    person.git("clone", "-q", url, "copy")
+    copy = person.home / "copy"
+    (copy / "large.bin").write_bytes(pointer_of(b"second version").encode())
+    Clone(copy).damage(b"second version")
+    missing = person.run("git", "lfs", "checkout", cwd=copy, check=False)
+    assert missing.returncode == ObjectDamaged.exit_code
+    assert "of 'large.bin' is damaged in the local store" in missing.stderr
+    Clone(copy).store(b"second version")
+    Clone(copy).damage(b"second version")
+    done = person.run("git", "lfs", "pull", cwd=copy)
+    assert "of 'large.bin' is damaged in the local store" in done.stderr
+    assert "downloading it anew" in done.stderr
+    assert contents(copy) == FILES | {"large.bin": b"second version"}
+    assert person.git("status", "--porcelain", cwd=copy) == ""
 
 
 def test_one_lost_object_fails_the_checkout_and_says_which(

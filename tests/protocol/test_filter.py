@@ -95,14 +95,16 @@ def test_content_is_framed_and_unframed(size: int) -> None:
 def test_outbound_is_framed_content(size: int) -> None:
     data = pattern(size)
     out = Outbound(4)
-    sent = b""
+    sent = kept = b""
     for start in range(0, size, out.capacity):
         piece = data[start : start + out.capacity]
         for number, slot in enumerate(out.slots):
             part = piece[number * MAX_PAYLOAD : (number + 1) * MAX_PAYLOAD]
             slot[: len(part)] = part
         sent += bytes(out.packets(len(piece)))
+        kept += b"".join(out.content(len(piece)))
     assert sent == encode_content(data)
+    assert kept == data
 
 
 @settings(deadline=None, max_examples=50)

@@ -74,7 +74,7 @@ class Cleaner:
     def _store_stream(self, source: Source, length: int, advance: Callable[[int], None] | None) -> Pointer:
         from hundredweight.client.hashing import HashThread  # noqa: PLC0415 - threading costs 3 ms, large files only
 
-        with self._store.writer() as target, HashThread() as hasher:
+        with self._store.writer() as target, HashThread(Inbound) as hasher:
             frame, ended = self._frame, False
             while True:
                 hasher.give(frame, length)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 
+from hundredweight.base.errors import DamageError
 from hundredweight.base.trace import trace
 from hundredweight.client.clean import Cleaner
 from hundredweight.client.smudge import Smudger, fetch_now, send_object
 from hundredweight.protocol.filter import (
     DELAYED,
     END,
+    FAILED,
     SUCCESS,
     FilterProtocolError,
     Inbound,
@@ -45,7 +47,6 @@ class FilterProcess:
         self._workspace = workspace
         self._stream = stream
         self._say = say
-        self._frame = Inbound()
         self._cleaner = Cleaner(workspace)
         self._smudger = Smudger(workspace, skip=skip)
         self._delayed: dict[str, Pointer] = {}
@@ -73,15 +74,15 @@ class FilterProcess:
                 raise FilterProtocolError(f'unknown command "{request.command}"')
 
     def _smudge(self, request: Request) -> None:
-        length, ended = self._stream.read_block(self._frame)
-        if not ended:
+        data = self._stream.read_short()
+        if data is None:
             self.malformed.append(request.path)
-            self._pass_through(length)
+            self._pass_through()
             return
-        data = bytes(self._frame.payload[:length])
-        if not data and request.path in self._delayed:
-            # git sends a delayed file's pointer only once
-            data = self._delayed[request.path].encode()
+        # git sends a delayed file's pointer only once
+        delayed = self._delayed.pop(request.path, None)
+        if delayed is not None and not data:
+            data = delayed.encode()
         resolution = self._smudger.resolve(data, request.path)
         if resolution.malformed:
             self.malformed.append(request.path)
@@ -92,25 +93,41 @@ class FilterProcess:
                 return
             content = fetch_now(self._downloader(request), self._smudger, request.path, pointer, self._say)
         if content is None and pointer is not None:
-            send_object(self._workspace, pointer, request.path, self._send_file)
+            # What was missing a moment ago was hashed on its way in.
+            self._send_object(request, pointer, hashed=delayed is None and not resolution.missing)
         else:
             self._stream.send(SUCCESS + encode_content(content or b"") + END)
-        self._delayed.pop(request.path, None)
 
-    def _send_file(self, descriptor: int) -> int:
-        return self._stream.send_file(descriptor, SUCCESS, END)
+    def _send_object(self, request: Request, pointer: Pointer, *, hashed: bool) -> None:
+        begun = False
 
-    def _pass_through(self, length: int) -> None:
+        def send(descriptor: int) -> tuple[int, str]:
+            nonlocal begun
+            begun = True
+            return self._stream.send_file(descriptor, SUCCESS, hashed and not pointer.extensions)
+
+        try:
+            send_object(self._workspace, pointer, request.path, send)
+        except DamageError as error:
+            if not begun:
+                raise
+            self._say(f"error: {error.message}")
+            self._say(f"hint: {error.hint}")
+            self._stream.send(FAILED)
+        else:
+            self._stream.send(END)
+
+    def _pass_through(self) -> None:
         """Large content that is no pointer. git reads no answer before it has sent everything, hence the file."""
+        frame = Inbound()
         with self._workspace.store.writer() as spool:
             ended = False
-            while True:
-                spool.write(self._frame.payload[:length])
-                if ended:
-                    break
-                length, ended = self._stream.read_block(self._frame)
+            while not ended:
+                length, ended = self._stream.read_block(frame)
+                spool.write(frame.payload[:length])
             os.lseek(spool.descriptor, 0, os.SEEK_SET)
-            self._stream.send_file(spool.descriptor, SUCCESS, END)
+            self._stream.send_file(spool.descriptor, SUCCESS, hashed=False)
+            self._stream.send(END)
 
     def _delay(self, request: Request, pointer: Pointer) -> None:
         self._delayed[request.path] = pointer

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
-from hundredweight.protocol.filter import (
-    FilterProtocolError,
-    Inbound,
-    Outbound,
-    take_packet,
-)
+from hundredweight.protocol.filter import FilterProtocolError, Inbound, Outbound, take_packet
 from hundredweight.protocol.pktline import MAX_PAYLOAD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hundredweight.base.files import Buffer
 
 READ = 1 << 16
@@ -50,6 +48,27 @@ class FilterStream:
                 self._spill = raw[at:]
                 return lines
             lines.append(packet.removesuffix(b"\n"))
+
+    def read_short(self) -> bytes | None:
+        """The content, when all of it is shorter than `READ`, as pointers are. Else None, and nothing is taken yet."""
+        raw, at = self._spill, 0
+        content = b""
+        while True:
+            packet, after = take_packet(raw, at)
+            if after < 0:
+                if len(raw) >= READ:
+                    self._spill = raw
+                    return None
+                more = os.read(self._source, READ)
+                if not more:
+                    raise FilterProtocolError("git closed the pipe within a file's content")
+                raw += more
+                continue
+            if packet is None:
+                self._spill = raw[after:]
+                return content
+            content += packet
+            at = after
 
     def read_block(self, frame: Inbound) -> tuple[int, bool]:
         """Fill `frame.payload` with the next bytes of the content: how many, and whether that was the end of it."""
@@ -100,21 +119,40 @@ class FilterStream:
             parts = (b"".join(parts)[count:],)
         write_all(self._sink, parts[0])
 
-    def send_file(self, descriptor: int, before: bytes, after: bytes) -> int:
-        """`before`, the content of an open file from its offset on, `after`. Gives the content's length."""
-        outbound = self._outbound = self._outbound or Outbound()
-        count = os.readv(descriptor, outbound.slots)
-        if count < outbound.capacity:
-            self.send(before, outbound.packets(count), after)
-            return count
-        self.send(before)
-        sent = 0
-        while count:
-            self.send(outbound.packets(count))
+    def send_file(self, descriptor: int, before: bytes, hashed: bool) -> tuple[int, str]:
+        """`before`, then the content of an open file from its offset on; its end is the caller's to send. Gives the
+        content's length and, if it is to be `hashed`, its SHA-256.
+
+        Hashing comes second: git takes the bytes in the meantime, and holds them back until it has the end."""
+        frame = self._outbound = self._outbound or Outbound()
+        count = os.readv(descriptor, frame.slots)
+        self.send(before, frame.packets(count))
+        if count < frame.capacity:
+            return count, hash_short(frame.content(count)) if hashed else ""
+        if not hashed:
+            return self._send_rest(descriptor, frame, count), ""
+        return self._send_hashed(descriptor, frame, count)
+
+    def _send_rest(self, descriptor: int, frame: Outbound, sent: int) -> int:
+        while count := os.readv(descriptor, frame.slots):
+            self.send(frame.packets(count))
             sent += count
-            count = os.readv(descriptor, outbound.slots)
-        self.send(after)
         return sent
+
+    def _send_hashed(self, descriptor: int, frame: Outbound, sent: int) -> tuple[int, str]:
+        """Go on after the first run, which is still in the frame."""
+        from hundredweight.client.hashing import HashThread  # noqa: PLC0415 - threading costs 3 ms, large files only
+
+        with HashThread(Outbound) as hasher:
+            hasher.give(frame, sent)
+            while True:
+                frame = self._outbound = hasher.take()
+                count = os.readv(descriptor, frame.slots)
+                if not count:
+                    return sent, hasher.finish()
+                hasher.give(frame, count)
+                self.send(frame.packets(count))
+                sent += count
 
 
 class RawStream:
@@ -141,14 +179,34 @@ def write_all(descriptor: int, data: Buffer) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def send_whole(source: int, sink: int) -> int:
-    """The rest of an open file, raw, to a pipe or a file. Gives the bytes sent."""
-    buffer = memoryview(bytearray(PIPE))
-    sent = 0
-    while count := os.readv(source, [buffer]):
-        write_all(sink, buffer[:count])
-        sent += count
-    return sent
+def send_whole(source: int, sink: int) -> tuple[int, str]:
+    """The rest of an open file, raw, to a pipe or a file. Gives the bytes sent and their SHA-256."""
+    frame = Inbound()
+    count = os.readv(source, [frame.payload])
+    write_all(sink, frame.payload[:count])
+    if count < len(frame.payload):
+        return count, hash_short(frame.content(count))
+    from hundredweight.client.hashing import HashThread  # noqa: PLC0415 - threading costs 3 ms, large files only
+
+    sent = count
+    with HashThread(Inbound) as hasher:
+        hasher.give(frame, count)
+        while True:
+            frame = hasher.take()
+            count = os.readv(source, [frame.payload])
+            if not count:
+                return sent, hasher.finish()
+            hasher.give(frame, count)
+            write_all(sink, frame.payload[:count])
+            sent += count
+
+
+def hash_short(parts: Sequence[Buffer]) -> str:
+    """The SHA-256 of what is too short for a thread of its own."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def widen(descriptor: int) -> None:

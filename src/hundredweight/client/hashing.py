@@ -1,6 +1,6 @@
-"""Hashing in a second thread, for content too large to be worth hashing in line.
+"""SHA-256 of content that is moved at the same time: in line when it is short, else in a second thread.
 
-hashlib and os.write both let other threads run, so that reading and writing one block overlaps with hashing another.
+hashlib and the system calls both let other threads run, so that reading and writing one block overlaps with hashing another.
 """
 
 from __future__ import annotations
@@ -8,31 +8,45 @@ from __future__ import annotations
 import hashlib
 import threading
 from queue import SimpleQueue
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from hundredweight.base.ids import Oid
-from hundredweight.protocol.filter import Inbound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 DEPTH = 4
 
 
-class HashThread:
+class Frame(Protocol):
+    """A block of memory that content passes through."""
+
+    def content(self, length: int, /) -> Sequence[memoryview]:
+        """The first `length` bytes, in order."""
+
+
+F = TypeVar("F", bound=Frame)
+
+
+class HashThread(Generic[F]):
     """A ring of frames: `give` one to be hashed, `take` a free one. Use as a context; leaving it stops the thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[], F]) -> None:
+        """`make` gives the ring its frames; the caller brings one more."""
         self._hash = hashlib.sha256()
-        self._todo: SimpleQueue[tuple[Inbound, int] | None] = SimpleQueue()
-        self._free: SimpleQueue[Inbound] = SimpleQueue()
+        self._todo: SimpleQueue[tuple[F, int] | None] = SimpleQueue()
+        self._free: SimpleQueue[F] = SimpleQueue()
         for _ in range(DEPTH - 1):
-            self._free.put(Inbound())
+            self._free.put(make())
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def give(self, frame: Inbound, length: int) -> None:
-        """Hash the first `length` bytes of the payload, after all that was given before. The frame may be read, but not be
+    def give(self, frame: F, length: int) -> None:
+        """Hash the first `length` bytes of its content, after all that was given before. The frame may be read, but not be
         changed, until `take` hands it out again."""
         self._todo.put((frame, length))
 
-    def take(self) -> Inbound:
+    def take(self) -> F:
         return self._free.get()
 
     def finish(self) -> Oid:
@@ -40,7 +54,7 @@ class HashThread:
         self._stop()
         return Oid(self._hash.hexdigest())
 
-    def __enter__(self) -> HashThread:
+    def __enter__(self) -> HashThread[F]:
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -53,5 +67,6 @@ class HashThread:
     def _work(self) -> None:
         while (job := self._todo.get()) is not None:
             frame, length = job
-            self._hash.update(frame.payload[:length])
+            for part in frame.content(length):
+                self._hash.update(part)
             self._free.put(frame)

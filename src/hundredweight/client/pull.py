@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hundredweight.base.trace import trace
+from hundredweight.base.trace import notice, trace
+from hundredweight.client.damage import ObjectDamaged
 from hundredweight.client.downloads import remote_ref
 from hundredweight.client.finished_files import settle
 from hundredweight.client.worktree import WorktreeWriter
@@ -67,7 +68,21 @@ def writes_files(workspace: Workspace) -> bool:
 
 def pull(workspace: Workspace, plan: PullPlan, server: LfsServer, meter: Meter, *, write: bool = True) -> PullResult:
     """Download and (unless `write` is off) write. A file that cannot be had or written does not stop the others; its
-    failure is in the result. Killed at any moment it leaves nothing half, and can be run again."""
+    failure is in the result. Killed at any moment it leaves nothing half, and can be run again. An object that was here and
+    turns out damaged is downloaded anew."""
+    first = _pull(workspace, plan, server, meter, write)
+    aside = {one.path: one.error for one in first.writes if isinstance(one.error, ObjectDamaged) and one.error.aside}
+    if not aside:
+        return first
+    for error in aside.values():
+        notice(f"{error}; downloading it anew")
+    damaged = [file for file in plan.present if file.path in aside]
+    again = _pull(workspace, PullPlan(damaged, ()), server, meter, write)
+    kept = [one for one in first.writes if one.path not in aside]
+    return PullResult([*first.failures, *again.failures], [*kept, *again.writes])
+
+
+def _pull(workspace: Workspace, plan: PullPlan, server: LfsServer, meter: Meter, write: bool) -> PullResult:
     with _writer(workspace, write) as writer:
         for file in plan.present:
             writer.write(file.path, file.pointer)
@@ -104,7 +119,7 @@ def _download(
 
     def arrived(item: Item, error: CwtError | None) -> None:
         if error is None:
-            writer.write(item.path, pointers[item.path])
+            writer.write(item.path, pointers[item.path], hashed=True)
 
     options = read_options(workspace.config, remote_ref(workspace))
     with TransferQueue(server, DOWNLOAD, workspace.store, options, meter, arrived) as queue:
@@ -144,7 +159,7 @@ class _WithoutSparse(PathFilter):
 class _NoWriter:
     """For a repository without a work tree, or without the filter."""
 
-    def write(self, path: str, pointer: object) -> None:
+    def write(self, path: str, pointer: object, *, hashed: bool = False) -> None:
         """The object in the store is all there is to have."""
 
     def finish(self) -> list[Write]:

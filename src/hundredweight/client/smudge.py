@@ -1,14 +1,15 @@
 """From pointer to content: what the work tree gets for what git has.
 
 A pointer stands for its object; with `skip`, or where the fetch filters refuse the path, for itself. What is no pointer
-passes through, and is reported, since it should have been one.
+passes through, and is reported, since it should have been one. Stored objects are hashed while they are sent: disks and
+people damage files, and a wrong weight looks like a right one.
 """
 
 from __future__ import annotations
 
 import os
 
-from hundredweight.base.errors import CwtError, DamageError
+from hundredweight.base.errors import CwtError
 from hundredweight.client.filter_stream import PIPE, send_whole, widen, write_all
 from hundredweight.git.config import parse_bool
 from hundredweight.git.patterns import PathFilter, split_list
@@ -109,9 +110,9 @@ def _write_object(workspace: Workspace, pointer: Pointer, path: str, sink: int) 
     send_object(workspace, pointer, path, lambda descriptor: send_whole(descriptor, sink))
 
 
-def send_object(workspace: Workspace, pointer: Pointer, path: str, send: Callable[[int], int]) -> None:
-    """Hand the content that `pointer` stands for to `send`, as an open file; it gives the bytes it sent. Raises
-    `ObjectTruncated`, and what extensions raise."""
+def send_object(workspace: Workspace, pointer: Pointer, path: str, send: Callable[[int], tuple[int, str]]) -> None:
+    """Hand the content that `pointer` stands for to `send`, as an open file; it gives how many bytes it sent, and their hash, or
+    nothing for it where that is known. Raises `ObjectDamaged`, after sending, and what extensions raise, before."""
     if pointer.extensions:
         from hundredweight.client.extension_pipe import smudge_through  # noqa: PLC0415 - subprocess, for extensions only
 
@@ -121,23 +122,13 @@ def send_object(workspace: Workspace, pointer: Pointer, path: str, send: Callabl
     stored = workspace.store.path(pointer.oid)
     descriptor = os.open(stored, os.O_RDONLY)
     try:
-        sent = send(descriptor)
+        sent, digest = send(descriptor)
+        if sent != pointer.size or (digest and digest != pointer.oid):
+            from hundredweight.client.damage import ObjectDamaged, set_aside  # noqa: PLC0415 - for damaged objects only
+
+            raise ObjectDamaged(path, pointer.oid, set_aside(workspace.store, pointer.oid, descriptor))
     finally:
         os.close(descriptor)
-    if sent != pointer.size:
-        raise ObjectTruncated(stored, pointer.size, sent)
-
-
-class ObjectTruncated(DamageError):
-    """A stored object ended early while it was read. `path`, `expected` and `got` (bytes) are its facts."""
-
-    hint = "run 'git lfs fsck', then 'git lfs fetch'"
-
-    def __init__(self, path: str, expected: int, got: int) -> None:
-        super().__init__(f"object '{path}' has {got} bytes instead of {expected}")
-        self.path = path
-        self.expected = expected
-        self.got = got
 
 
 class DownloadFailed(CwtError):

@@ -8,6 +8,7 @@ file system) and renamed. No path leaves the work tree, not even through a symbo
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import threading
@@ -17,6 +18,7 @@ from queue import SimpleQueue
 from hundredweight.base.errors import CwtError
 from hundredweight.base.files import AtomicFile, WriteError, clone_file, copy_content
 from hundredweight.base.quoting import quote
+from hundredweight.client.damage import ObjectDamaged, set_aside
 from hundredweight.client.extension_pipe import smudge_through
 from hundredweight.git.attributes import check
 from hundredweight.git.index import Stamp, blob_name, entries, refresh, stamp
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
     from hundredweight.client.workspace import Workspace
     from hundredweight.git.index import IndexEntry
     from hundredweight.protocol.pointer import Pointer
+    from hundredweight.store.loose import LooseStore
 
 WORKERS = 3
+HASH_BLOCK = 1 << 18
 RACY_BYTES = 1 << 29
 """What the clean filter does in about half a second, the mean wait for the next one."""
 CLOCK_GRAIN = 0.02
@@ -83,7 +87,7 @@ class WorktreeWriter:
         self._workspace = workspace
         self._root = workspace.repository.work_tree
         self._on_done = on_done
-        self._jobs: SimpleQueue[tuple[str, Pointer] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[str, Pointer, bool] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._results: list[Write] = []
         self._failure: BaseException | None = None
@@ -93,9 +97,10 @@ class WorktreeWriter:
         for thread in self._threads:
             thread.start()
 
-    def write(self, path: str, pointer: Pointer) -> None:
-        """`path` is relative to the top of the work tree, as git has it. Returns at once."""
-        self._jobs.put((path, pointer))
+    def write(self, path: str, pointer: Pointer, *, hashed: bool = False) -> None:
+        """`path` is relative to the top of the work tree, as git has it. Returns at once. `hashed` says that the object was,
+        just now; any other is while it is copied."""
+        self._jobs.put((path, pointer, hashed))
 
     def finish(self) -> list[Write]:
         """Call once, after the last `write`. Raises `GitError` when git refuses to refresh the index."""
@@ -120,9 +125,9 @@ class WorktreeWriter:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            path, pointer = job
+            path, pointer, hashed = job
             try:
-                result = self._attempt(path, pointer)
+                result = self._attempt(path, pointer, hashed)
                 with self._lock:
                     self._results.append(result)
                     if self._on_done is not None:
@@ -130,15 +135,15 @@ class WorktreeWriter:
             except BaseException as error:  # noqa: BLE001 - carried over to the thread that calls `finish`
                 self._failure = error
 
-    def _attempt(self, path: str, pointer: Pointer) -> Write:
+    def _attempt(self, path: str, pointer: Pointer, hashed: bool) -> Write:
         try:
-            return self._write(path, pointer)
+            return self._write(path, pointer, hashed)
         except CwtError as error:
             return Write(path, pointer, False, error)
         except OSError as error:
             return Write(path, pointer, False, _failed(path, WriteError(path, error)))
 
-    def _write(self, path: str, pointer: Pointer) -> Write:
+    def _write(self, path: str, pointer: Pointer, hashed: bool) -> Write:
         """Written, or not where the user's file has to stay."""
         kept = Write(path, pointer, False, None)
         full = os.path.join(self._root, path)
@@ -151,7 +156,7 @@ class WorktreeWriter:
                 return kept
             self._check_folders(path, create=True)
             mode = 0o777 if entry.executable else 0o666
-            return Write(path, pointer, True, None, self._materialise(full, path, pointer, mode, None))
+            return Write(path, pointer, True, None, self._materialise(full, path, pointer, mode, None, hashed))
         if not stat.S_ISREG(info.st_mode):
             raise PathConflict(f"Checkout error for {quote(path)}: not a regular file: {quote(path)}")
         if not _is_pointer_to(full, info.st_size, pointer):
@@ -159,13 +164,13 @@ class WorktreeWriter:
         if pointer.size == 0:
             return kept
         keep = stat.S_IMODE(info.st_mode)
-        return Write(path, pointer, True, None, self._materialise(full, path, pointer, 0o600, keep))
+        return Write(path, pointer, True, None, self._materialise(full, path, pointer, 0o600, keep, hashed))
 
     def _materialise(
-        self, full: str, path: str, pointer: Pointer, mode: int, keep: int | None
+        self, full: str, path: str, pointer: Pointer, mode: int, keep: int | None, hashed: bool
     ) -> os.stat_result | None:
         if self._workspace.store.has(pointer.oid, pointer.size):
-            return copy_object(self._workspace, pointer, full, path, mode, keep)
+            return copy_object(self._workspace, pointer, full, path, mode, keep, hashed=hashed)
         if keep is None:
             with AtomicFile(full, mode=mode) as target:
                 target.write(pointer.encode())
@@ -205,10 +210,11 @@ class WorktreeWriter:
 
 
 def copy_object(
-    workspace: Workspace, pointer: Pointer, full: str, name: str, mode: int, keep: int | None
+    workspace: Workspace, pointer: Pointer, full: str, name: str, mode: int, keep: int | None, *, hashed: bool = False
 ) -> os.stat_result | None:
     """The stored object as the file `full`, replacing what is there. `mode` is subject to the umask; `keep`, the
-    permission bits of a file that is replaced, is not. Raises `CheckoutFailed`; `name` is what it calls the file.
+    permission bits of a file that is replaced, is not. Raises `CheckoutFailed`, and unless the object was `hashed` just now
+    `ObjectDamaged`; `name` is what they call the file.
 
     Gives what the file system says of the file, or None when somebody changed it in the same moment."""
     try:
@@ -217,7 +223,7 @@ def copy_object(
                 with smudge_through(workspace, pointer, name) as content:
                     _copy(content.descriptor, target.descriptor, os.fstat(content.descriptor).st_size)
             elif pointer.size:
-                _copy_stored(workspace.store.path(pointer.oid), target.descriptor, pointer.size)
+                _copy_stored(workspace.store, pointer, name, target.descriptor, hashed)
             if keep is None and workspace.user_umask is not None:
                 keep = mode & ~workspace.user_umask
             if keep is not None:
@@ -282,10 +288,13 @@ def _failed(name: str, error: WriteError) -> CheckoutFailed:
     )
 
 
-def _copy_stored(stored: str, target: int, size: int) -> None:
-    descriptor = os.open(stored, os.O_RDONLY)
+def _copy_stored(store: LooseStore, pointer: Pointer, name: str, target: int, hashed: bool) -> None:
+    descriptor = os.open(store.path(pointer.oid), os.O_RDONLY)
     try:
-        _copy(descriptor, target, size)
+        _copy(descriptor, target, pointer.size)
+        # The copy, not the object: its pages were just written, and it is what has to be right.
+        if not hashed and _hash(target) != pointer.oid:
+            raise ObjectDamaged(name, pointer.oid, set_aside(store, pointer.oid, descriptor))
     finally:
         os.close(descriptor)
 
@@ -296,6 +305,16 @@ def _copy(source: int, target: int, size: int) -> None:
     copied = copy_content(source, target, size)
     if copied != size:
         raise CheckoutFailed(f"an object ended after {copied} of {size} bytes", hint="run 'git lfs fsck'")
+
+
+def _hash(descriptor: int) -> str:
+    digest = hashlib.sha256()
+    block = memoryview(bytearray(HASH_BLOCK))
+    at = 0
+    while count := os.preadv(descriptor, [block], at):
+        digest.update(block[:count])
+        at += count
+    return digest.hexdigest()
 
 
 def _temp_folder(workspace: Workspace, folder: str) -> str:

@@ -30,6 +30,8 @@ ERROR = encode_lines(["status=error"])
 DELAYED = encode_lines(["status=delayed"])
 END = FLUSH + FLUSH
 """After content: its end, and an empty second status, by which the first one holds."""
+FAILED = FLUSH + ERROR
+"""After content that turned out wrong: its end, and a second status by which git forgets it and fails the file."""
 
 
 class FilterProtocolError(PktLineError):
@@ -164,6 +166,10 @@ class Inbound:
             self.full_packets += 1
         return False
 
+    def content(self, length: int) -> list[memoryview]:
+        """The first `length` bytes of the payload, in order."""
+        return [self.payload[:length]]
+
     def tail(self) -> bytes:
         """The raw bytes from the first packet on that is not a full one."""
         parts = []
@@ -177,7 +183,7 @@ class Inbound:
 
 
 class Outbound:
-    """Room for one run of content to send: read into `slots`, then send `packets(count)`."""
+    """Room for one run of content to send: read into `slots`, then send `packets(count)`, which hold `content(count)`."""
 
     __slots__ = ("_frame", "capacity", "slots")
 
@@ -185,6 +191,11 @@ class Outbound:
         self._frame = memoryview(bytearray(_FULL.ljust(PACKET, b"\0") * packets))
         self.slots = [self._frame[at + HEADER : at + PACKET] for at in range(0, len(self._frame), PACKET)]
         self.capacity = packets * MAX_PAYLOAD
+
+    def content(self, count: int) -> list[memoryview]:
+        """The first `count` bytes of the slots, in order."""
+        whole, rest = divmod(count, MAX_PAYLOAD)
+        return [*self.slots[:whole], self.slots[whole][:rest]] if rest else self.slots[:whole]
 
     def packets(self, count: int) -> memoryview:
         """The packets that hold the first `count` bytes of the slots; valid until the next call."""

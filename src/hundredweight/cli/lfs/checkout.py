@@ -11,6 +11,7 @@ from hundredweight.base.errors import UsageError
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.progress import open_meter
 from hundredweight.client.checkout import candidates, checkout, checkout_side, rooted_pattern
+from hundredweight.client.damage import ObjectDamaged
 
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
@@ -60,8 +61,12 @@ def run(args: list[str], environment: Environment) -> int:
 def _checkout(workspace: Workspace, patterns: list[str], environment: Environment) -> int:
     meter = open_meter(environment, workspace.config)
     hints: dict[str, None] = {}
+    code = 0
     for error in checkout(workspace, candidates(workspace, patterns), meter):
         sys.stderr.write(f"{error}\n")
         hints[error.hint] = None
+        if isinstance(error, ObjectDamaged):
+            # After any other, git-lfs ends as if all were well.
+            code = error.exit_code
     sys.stderr.writelines(f"hint: {hint}\n" for hint in hints if hint)
-    return 0
+    return code

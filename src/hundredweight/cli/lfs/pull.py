@@ -9,6 +9,7 @@ from hundredweight.base.progress import NullMeter
 from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
 from hundredweight.cli.lfs.transfers import CommandRefused, checked_remote, refuse, report_failures
 from hundredweight.cli.progress import open_meter
+from hundredweight.client.damage import ObjectDamaged
 from hundredweight.client.pull import plan_pull, pull, writes_files
 from hundredweight.client.settings import Settings
 from hundredweight.client.worktree import CheckoutFailed
@@ -47,10 +48,10 @@ def run(args: list[str], environment: Environment) -> int:
         remote = checked_remote(workspace, options.remote) if options.remote else ""
         if refs.current(workspace.git) is None:
             raise CommandRefused("Could not pull: HEAD has no commit yet")
-        pull_into(workspace, environment, remote, options.include, options.exclude)
+        written = pull_into(workspace, environment, remote, options.include, options.exclude)
     except CommandRefused as error:
         return refuse(error)
-    return 0
+    return 0 if written else 1
 
 
 def pull_into(
@@ -81,4 +82,4 @@ def pull_into(
         raise CommandRefused(f"Failed to fetch some objects from '{url}'")
     if not filtered and not workspace.repository.bare:
         print(_NO_FILTER)
-    return not any(isinstance(outcome.error, CheckoutFailed) for outcome in result.writes)
+    return not any(isinstance(outcome.error, CheckoutFailed | ObjectDamaged) for outcome in result.writes)
