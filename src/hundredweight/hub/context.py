@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import anyio.to_thread
@@ -79,6 +80,27 @@ async def steady_stream(request: Request) -> AsyncIterator[bytes]:
         except TimeoutError as error:
             raise TooSlow(f"nothing came for {seconds} seconds") from error
         yield chunk
+
+
+@contextlib.asynccontextmanager
+async def patience(seconds: float) -> AsyncIterator[Callable[[], None]]:
+    """Gives what to call at each progress. Raises `TooSlow` when that does not happen for `seconds`, or a quarter less: to set a
+    timer for each chunk would cost much."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(seconds) as timer:
+            renewed = loop.time()
+
+            def progress() -> None:
+                nonlocal renewed
+                now = loop.time()
+                if now - renewed > seconds / 4:
+                    renewed = now
+                    timer.reschedule(now + seconds)
+
+            yield progress
+    except TimeoutError as error:
+        raise TooSlow(f"nothing came for {seconds} seconds") from error
 
 
 def base_url(request: Request) -> str:

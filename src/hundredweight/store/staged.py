@@ -27,7 +27,8 @@ __all__ = ["PartBusy", "PartRefused", "PartWriter", "PartsMissing", "StagedObjec
 STALLED = 10.0
 """Seconds without a byte after which the sender of a part may be replaced by another."""
 SYNC_EVERY = 64 << 20
-_READ = 1 << 20
+_READ = 4 << 20
+"""Bytes read back at a time: each turn asks for the interpreter's lock, which the server holds often."""
 _MARK = b"\x01"
 
 
@@ -71,6 +72,7 @@ class StagedStream:
         self._feed = feed
         self._lock = threading.Lock()
         self._following = threading.Lock()
+        self.one_write = threading.Lock()
         self._writers: dict[int, PartWriter] = {}
         self._marks = bytearray(self._layout.count)
         stage.read_into(size, memoryview(self._marks))
@@ -201,7 +203,9 @@ class PartWriter:
             raise PartRefused(f"more than {self.size} bytes came for part {self.number}")
         self._stream.enter(self)
         try:
-            self._stream.stage.write_at(self._at, parts)
+            # One at a time: the kernel lets one write into a file, and who waits for that burns a processor.
+            with self._stream.one_write:
+                self._stream.stage.write_at(self._at, parts)
         finally:
             self._stream.leave(self, count)
         self._at += count

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hundredweight.base.ids import Oid
     from hundredweight.hub.objects.signing import Grant
     from hundredweight.hub.services import Services
-    from hundredweight.store.staged import PartWriter
+    from hundredweight.store.staged import PartWriter, StagedStream
 
 COMMIT_SECONDS = 10.0
 """How long the end of an upload may take to answer; below the time that clients wait in silence (30 s)."""
@@ -42,8 +42,13 @@ async def post_parts(request: Request) -> Response:
 async def put_part(request: Request) -> Response:
     """One part. 200 means: it is held, and need not be sent again. Nobody sees it before the end of the upload."""
     oid, grant = signed_grant(request, PARTS)
+    upload = await in_thread(services_of(request).staging.find, grant, oid)
+    return await take_part(request, upload)
+
+
+async def take_part(request: Request, upload: StagedStream) -> Response:
+    """Part `{number}` of the upload, out of the request's body."""
     services = services_of(request)
-    upload = await in_thread(services.staging.find, grant, oid)
     writer = upload.begin(request.path_params["number"])
     if writer is None:
         async for _ in steady_stream(request):
@@ -51,7 +56,7 @@ async def put_part(request: Request) -> Response:
         return Response(status_code=200)
     with writer:
         _check_length(request, writer)
-        await receive(request, services.uploads, lambda parts: in_thread(writer.write, parts))
+        await receive(request, services, lambda parts: in_thread(writer.write, parts))
         await in_thread(writer.finish)
     services.staging.follow(upload)
     services.metrics.bytes.labels("in").inc(writer.size)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from hundredweight.hub.context import in_thread, steady_stream
+from starlette.requests import ClientDisconnect
+
+from hundredweight.hub.context import in_thread, patience, steady_stream
 from hundredweight.hub.errors import Refusal, Unprocessable
 from hundredweight.store.objects import ObjectMismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.requests import Request
 
@@ -67,7 +69,7 @@ async def receive_object(request: Request, services: Services, oid: Oid, grant: 
             await in_thread(_take_small, services, grant, oid, size, parts)
         else:
             with await in_thread(services.store.writer, oid, size) as target:
-                await receive(request, services.uploads, lambda parts: _store(target, parts))
+                await receive(request, services, lambda parts: _store(target, parts))
                 await in_thread(_complete, services, grant, target)
     except ObjectMismatch:
         services.metrics.refused.inc()
@@ -105,32 +107,48 @@ def _store(target: ObjectWriter, parts: list[bytes]) -> Awaitable[object]:
     return asyncio.gather(in_thread(target.hash, parts), in_thread(target.write, parts))
 
 
-async def receive(request: Request, uploads: Uploads, store: Callable[[list[bytes]], Awaitable[object]]) -> None:
-    """Hand the request's body to `store`, batch by batch, in order; the next batch is received meanwhile."""
+async def receive(request: Request, services: Services, store: Callable[[list[bytes]], Awaitable[object]]) -> None:
+    """Hand the request's body to `store`, batch by batch, in order; the next batch is received meanwhile.
+
+    Raises `TooSlow`, `ClientDisconnect`, and what `store` raises.
+    """
+    uploads = services.uploads
     uploads.running += 1
     storing: asyncio.Future[object] | None = None
-    parts: list[bytes] = []
-    held = 0
     try:
-        async for chunk in steady_stream(request):
-            parts.append(chunk)
-            held += len(chunk)
-            if held >= uploads.batch_size:
-                if storing is not None:
-                    await storing
-                storing = asyncio.ensure_future(store(parts))
-                parts, held = [], 0
-                if uploads.crowded:
-                    await storing
+        async for parts in _batches(request, services):
+            if storing is not None:
+                await storing
+            storing = asyncio.ensure_future(store(parts))
+            if uploads.crowded:
+                await storing
         if storing is not None:
             await storing
-        storing = asyncio.ensure_future(store(parts))
-        await storing
     finally:
         uploads.running -= 1
         if storing is not None and not storing.done():
             # Threads still use the file; it must not be closed under them.
             await asyncio.wait([storing])
+
+
+async def _batches(request: Request, services: Services) -> AsyncIterator[list[bytes]]:
+    """The body's chunks, in lists of `Uploads.batch_size` bytes. Each chunk costs as little as it can: thousands make a GiB."""
+    more = True
+    while more:
+        parts: list[bytes] = []
+        held = 0
+        wanted = services.uploads.batch_size
+        async with patience(services.settings.idle_seconds) as progress:
+            while more and held < wanted:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                more = message.get("more_body", False)
+                if chunk := message.get("body"):
+                    parts.append(chunk)
+                    held += len(chunk)
+                    progress()
+        yield parts
 
 
 def _size(request: Request, announced: int, limit: int) -> int:
