@@ -16,6 +16,7 @@ import pytest
 from hundredweight.client.history_view import driver_config
 from tests.cli.diff_cases import arrays, weights
 from tests.people import PROGRAMS, Person
+from tests.running_hub import RunningHub
 
 ATTRIBUTES = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n*.bin filter=lfs diff=lfs merge=lfs -text\n"
 WHOLE = weights(arrays())
@@ -362,3 +363,25 @@ def test_textconv_starts_without_numpy(person: Person, clone: Path) -> None:
 @pytest.mark.parametrize("name", ["diff", "log", "show", "textconv", "diff-driver"])
 def test_help(person: Person, name: str) -> None:
     assert f"usage: cwt {name}" in person.run("cwt", name, "--help").stdout
+
+
+def test_two_urls(hub: RunningHub, tmp_path: Path) -> None:
+    ada = hub.person(tmp_path / "ada", "ada")
+    folder = ada.repository("work")
+    ada.git("lfs", "install", "--local", cwd=folder)
+    large = {"w": np.arange(100_000, dtype=np.float32)}
+    ada.commit(
+        folder,
+        {".gitattributes": ATTRIBUTES, "m.safetensors": weights({**arrays(), **large}), "config.json": b'{"a": 1}'},
+    )
+    ada.git("tag", "v1", cwd=folder)
+    large["w"] = large["w"] * np.float32(2)
+    ada.commit(folder, {"m.safetensors": weights({**arrays(), **large}), "config.json": b'{"a": 2}'})
+    url = hub.remote(hub.new_name())
+    ada.git("push", "-q", url, "main", "v1", cwd=folder)
+    old, new = f"{url}@v1:m.safetensors", f"{url}@main:m.safetensors"
+    shown = ada.run("cwt", "diff", old, new).stdout
+    assert shown.startswith(f"weights {old} -> {new}\n")
+    assert "  tensors: 1 changed, 6 unchanged\n  config.json: a = 1 -> 2\n" in shown
+    assert " ".join(shown.splitlines()[-1].split()) == "w changed F32 100000 99.99% 1 1e+05 1.000000"
+    assert "  tensors: all 7 unchanged\n" in ada.run("cwt", "diff", new, "m.safetensors", cwd=folder).stdout

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hundredweight.client import facts, tensor_diff
 from hundredweight.client.summary import load, pointer_in
 from hundredweight.client.tensor_hashes import KnownHashes, ModelHashes
-from hundredweight.client.weight_files import Blobs, Folder, ObjectNotHere, open_model, open_parts
+from hundredweight.client.weight_files import Blobs, Folder, ObjectNotHere, open_parts
 from hundredweight.formats.names import is_weight_file
 from hundredweight.formats.tensors import element_count
 from hundredweight.git.scan import PointerFile, diff_changes, read_pointers, small_blobs
@@ -196,14 +196,12 @@ def compare_subject(
     return found
 
 
-def compare_targets(
-    old: str, new: str, clone: Callable[[str], Workspace | None], *, statistics: bool = True,
-    advance: Callable[[int], None] | None = None,
-) -> ModelDiff:  # fmt: skip
-    """Two models by what a user names (`weight_files.open_model`). Raises `CannotOpen`, `BadWeights`, `UsageError`."""
-    with open_model(old, clone) as first, open_model(new, clone) as second:
-        name = old if old == new else f"{old} -> {new}"
-        return _compare(name, _side(first), _side(second), statistics=statistics, advance=advance)
+def compare_models(
+    old: Model, new: Model, *, statistics: bool = True, advance: Callable[[int], None] | None = None
+) -> ModelDiff:
+    """Two open models, whatever they are called. Raises `CannotOpen`, `BadWeights`."""
+    name = old.name if old.name == new.name else f"{old.name} -> {new.name}"
+    return _compare(name, _side(old), _side(new), statistics=statistics, advance=advance)
 
 
 def compare_files(old: str, new: str, clone: Callable[[str], Workspace | None], name: str) -> ModelDiff:

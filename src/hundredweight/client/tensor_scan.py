@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hundredweight.client.tensor_numbers import ELEMENTS, Scheme, Scratch, Sums, compare, scheme_of, squares
-from hundredweight.client.weight_files import BadWeights
+from hundredweight.client.weight_files import BadWeights, FileSource
 from hundredweight.formats import content
 from hundredweight.formats.source import FormatError
 
@@ -124,7 +124,9 @@ class Pair:
         self.partial = rows > 0
         self.numeric = self.schemes[0].numbers == self.schemes[1].numbers > 0
         self.one_type = self.schemes[0] == self.schemes[1]
-        self.sequential = any(reader.sequential for reader in self.readers)
+        self.shareable = all(isinstance(side[0].source_of(*side[1:]), FileSource) for side in (old, new))
+        """Whether several threads may read; only what is a file here is safe for that."""
+        self.sequential = not self.shareable or any(reader.sequential for reader in self.readers)
         self.differs = not self.one_type
         """Whether a difference was seen: from then on, norms are computed of what is equal, too."""
 
@@ -184,7 +186,7 @@ class Scanner:
         return all(not self._span(pair, *span, first_only=True).sums.changed for span in pair.spans())
 
     def _begin(self, pair: Pair) -> list[Future[_Found]] | list[_Found]:
-        if pair.size <= _SMALL:
+        if pair.size <= _SMALL or not pair.shareable:
             return [self._span(pair, *span) for span in pair.spans()]
         return [self._pool.submit(self._span, pair, *span) for span in pair.spans()]
 

@@ -14,8 +14,8 @@ from hundredweight.cli.lfs.transfers import CommandRefused, report_failures
 from hundredweight.cli.pager import Pager, colour_wanted
 from hundredweight.cli.progress import TransferMeter
 from hundredweight.cli.tensor_report import as_json, as_markdown, as_text
-from hundredweight.cli.weights import clone_around, printable
-from hundredweight.client.diff import Plan, Subject, compare_subject, compare_targets, plan
+from hundredweight.cli.weights import opened, printable
+from hundredweight.client.diff import Plan, Subject, compare_models, compare_subject, plan
 from hundredweight.client.weight_files import URL_SCHEMES, NotWeights
 from hundredweight.client.workspace import open_workspace
 from hundredweight.git.run import Git
@@ -32,7 +32,7 @@ DESCRIPTION = (
     "Metadata and hyper-parameters that changed are named. Revisions, paths and options are those of 'git diff': without a "
     "revision the work tree is compared with the index, with one with that, with two (A B, A..B, A...B) they with each other; "
     "--cached, -R and -M mean what they mean to git. Shards of one model are compared as one model. Other files are shown by git "
-    "itself. Two arguments that both name files (or REV:PATH) are compared with each other."
+    "itself. Two arguments that name files, REV:PATH or URLs are compared with each other."
 )
 _TO_GIT = (
     "--name-only", "--name-status", "--raw", "--numstat", "--shortstat", "--summary", "--dirstat", "--cumulative", "--check",
@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     add("--no-index", action="store_true", help="compare two files, wherever they are")
     add("--exit-code", action="store_true", help="exit with 1 where there are differences, with 0 where there are none")
     add("--color", nargs="?", metavar="WHEN", help="always, never or auto; always also draws the heat strip")
-    add("revisions", nargs="*", metavar="REVISION", help="as for 'git diff'; or two files")
+    add("revisions", nargs="*", metavar="REVISION", help="as for 'git diff'; or two files or URLs")
     add("paths", nargs="*", metavar="-- PATH", help="only what is below these")
     return made
 
@@ -171,7 +171,8 @@ def _run_git(git: Git, args: list[str]) -> int:
 
 def _diff_targets(git: Git, environment: Environment, options: Options, targets: list[str]) -> int:
     try:
-        found = compare_targets(targets[0], targets[1], clone_around(environment), statistics=not options.stat)
+        with opened(targets[0], environment) as old, opened(targets[1], environment) as new:
+            found = compare_models(old, new, statistics=not options.stat)
     except NotWeights:
         if options.json or options.markdown or options.fetch:
             raise
