@@ -195,6 +195,8 @@ class Values:
         self.noise = draw.integers(0, 1 << 16, POOL + BLOCK, dtype=np.uint16)
         self.signed = self.noise & np.uint16(0x807F)
         self.within = np.concatenate([self.normal, self.normal[:BLOCK]])
+        # A value within the rounding of a word, as what is added to its bits: half a step down to half a step up.
+        self.rounding = self.noise.astype(np.uint32) - np.uint32(0x8000)
 
     def generator(self, name: str) -> np.random.Generator:
         return np.random.default_rng([self.seed, zlib.crc32(name.encode())])
@@ -231,13 +233,11 @@ class Values:
             one, other = draw.integers(0, POOL, 2)
             part = bits[: len(words)]
             np.left_shift(words, 16, out=part, dtype=np.uint32)
-            part += self.noise[other : other + len(words)]
-            # Half a step back: the noise then spans the values that round to the word.
-            part -= 0x8000
+            part += self.rounding[other : other + len(words)]
             values = part.view(np.float32)
             values += moves[one : one + len(words)]
             part += 0x8000
-            yield (part >> 16).astype(np.uint16)
+            yield part.view(np.uint16)[1::2].copy()
 
 
 def to_bf16(values: NDArray[np.float32]) -> Words:
@@ -252,7 +252,7 @@ def to_float(words: Words) -> NDArray[np.float32]:
 def write_model(folder: Path, model: Architecture, seed: int) -> None:
     """A fresh checkpoint: shards, index, config."""
     folder.mkdir(parents=True, exist_ok=True)
-    values = Values(seed)
+    values = Values(2 * seed)
     files = shards(tensors(model))
     names = {}
     for number, layout in enumerate(files, 1):
@@ -283,7 +283,8 @@ def header(layout: Layout) -> bytes:
 def write_finetune(source: Path, folder: Path, seed: int) -> None:
     """A fine-tune of the checkpoint in `source`, with the same names, order and shards."""
     folder.mkdir(parents=True, exist_ok=True)
-    values = Values(seed)
+    # Never the draws that a fresh model of the same seed is made of.
+    values = Values(2 * seed + 1)
     for path in (source / INDEX, source / "config.json"):
         (folder / path.name).write_bytes(path.read_bytes())
     for path in sorted(source.glob("model-*.safetensors")):
