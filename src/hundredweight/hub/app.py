@@ -15,6 +15,7 @@ from hundredweight.hub.locks import routes as locks
 from hundredweight.hub.logs import Log
 from hundredweight.hub.middleware import RequestFrame
 from hundredweight.hub.objects import routes as objects
+from hundredweight.hub.packs import routes as packs
 from hundredweight.hub.receive.session import write_hooks
 from hundredweight.hub.services import open_services
 from hundredweight.hub.smarthttp.routes import SmartHttp
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from hundredweight.hub.services import Services
     from hundredweight.hub.settings import Settings
 
-ROUTES = [*health.ROUTES, *objects.ROUTES, *locks.ROUTES, *admin.ROUTES]
+ROUTES = [*health.ROUTES, *objects.ROUTES, *packs.ROUTES, *locks.ROUTES, *admin.ROUTES]
 """A route's handler finds the services through `context.services_of(request)` and raises `CwtError`s; the frame answers them."""
 
 

@@ -44,7 +44,8 @@ class Settings:
     max_object: int = 0
     """Bytes of one object; 0: no bound."""
     part_size: int = 16 << 20
-    """Bytes; larger objects come in parts of that size from clients that can, so an interrupted upload goes on. Keep it below what a
+    """Bytes; larger objects come in parts of that size from clients that can, so an interrupted upload goes on. Keep it
+    below what a
     proxy in front takes as a request's body."""
     max_staged: int = 256 << 30
     """Bytes of all unfinished uploads in parts that one user may have."""

@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     option("--max-batch", metavar="N", help="objects in one LFS batch request (1000)")
     option("--part-size", metavar="SIZE", help="larger LFS objects come in parts of this size, where clients can (16M)")
     option("--max-staged", metavar="SIZE", help="bytes of one user's unfinished uploads in parts (256G)")
+    option("--pack", metavar="BOOL", help="pack uploaded LFS objects in the background (true)")
     option("--git-processes", metavar="N", help="git processes at once; further fetches and pushes wait (16)")
     option("--anonymous-read", action="store_const", const="true", help="let everybody read every repository")
     option("--idle-seconds", metavar="N", help="how long a request's body may pause (120)")

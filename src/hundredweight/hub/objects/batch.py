@@ -21,6 +21,8 @@ from hundredweight.protocol.batch import (
     BatchResponse,
     ObjectError,
 )
+from hundredweight.protocol.blocks import BLOCKS, SMALLEST
+from hundredweight.protocol.blocks import TRANSFER as IN_BLOCKS
 from hundredweight.protocol.parts import PARTS
 from hundredweight.protocol.parts import TRANSFER as IN_PARTS
 from hundredweight.protocol.pointer import EMPTY_OID
@@ -34,8 +36,11 @@ if TYPE_CHECKING:
     from hundredweight.hub.tokens.service import Principal
     from hundredweight.protocol.batch import BatchRequest, Wanted
 
-TRANSFERS = {UPLOAD: (IN_PARTS, BASIC), DOWNLOAD: (BASIC,)}
+TRANSFERS = {UPLOAD: (IN_BLOCKS, IN_PARTS, BASIC), DOWNLOAD: (IN_BLOCKS, BASIC)}
 """The adapters that the hub speaks, best first."""
+BLOCKS_UP, BLOCKS_DOWN = "upload-blocks", "download-blocks"
+"""What the signed URL of the action `blocks` allows, by direction."""
+_FOLDERS = {PARTS: "/parts", BLOCKS_UP: "/blocks", BLOCKS_DOWN: "/blocks"}
 
 
 class HashUnknown(Conflict):
@@ -79,7 +84,7 @@ def answer(services: Services, request: BatchRequest, place: Place) -> BatchResp
         answers = [_upload(services, item, known, place, transfer) for item in request.objects]
     else:
         known = services.objects.possessed(place.repository, oids)
-        answers = [_download(services, item, known, place) for item in request.objects]
+        answers = [_download(services, item, known, place, transfer) for item in request.objects]
     return BatchResponse((*answers, *request.rejected), transfer)
 
 
@@ -95,19 +100,24 @@ def _upload(services: Services, item: Wanted, known: Mapping[Oid, int], place: P
     if item.oid in known and services.objects.stored(item.oid, item.size):
         return BatchObject(item.oid, item.size)
     actions = {UPLOAD: _action(services, UPLOAD, item, place)}
-    if transfer == IN_PARTS and services.staging.takes(item.size):
+    if transfer in (IN_PARTS, IN_BLOCKS) and services.staging.takes(item.size):
         actions[PARTS] = _action(services, PARTS, item, place)
+    if transfer == IN_BLOCKS and item.size >= SMALLEST:
+        actions[BLOCKS] = _action(services, BLOCKS_UP, item, place)
     return BatchObject(item.oid, item.size, actions, authenticated=True)
 
 
-def _download(services: Services, item: Wanted, known: Mapping[Oid, int], place: Place) -> BatchObject:
+def _download(services: Services, item: Wanted, known: Mapping[Oid, int], place: Place, transfer: str) -> BatchObject:
     if item.oid not in known:
         return _error(item, 404, f"'{place.repository.name}' has no such object; push it from a clone that has it")
     if known[item.oid] != item.size:
         return _error(item, 422, f"this object has {known[item.oid]} bytes, not {item.size}")
     if not services.objects.stored(item.oid, item.size):
         return _error(item, 410, "the hub lost this object; push it again from a clone that has it")
-    return BatchObject(item.oid, item.size, {DOWNLOAD: _action(services, DOWNLOAD, item, place)}, authenticated=True)
+    actions = {DOWNLOAD: _action(services, DOWNLOAD, item, place)}
+    if transfer == IN_BLOCKS and item.size >= SMALLEST:
+        actions[BLOCKS] = _action(services, BLOCKS_DOWN, item, place)
+    return BatchObject(item.oid, item.size, actions, authenticated=True)
 
 
 def _action(services: Services, operation: str, item: Wanted, place: Place) -> Action:
@@ -116,7 +126,7 @@ def _action(services: Services, operation: str, item: Wanted, place: Place) -> A
     holder = Holder(place.repository.id, place.repository.name)
     grant = Grant(holder, item.size, place.principal.user)
     query = services.signer.query(operation, item.oid, grant, seconds)
-    path = f"{place.url}/objects/{item.oid}" + ("/parts" if operation == PARTS else "")
+    path = f"{place.url}/objects/{item.oid}" + _FOLDERS.get(operation, "")
     return Action(f"{path}?{query}", expires_in=seconds)
 
 

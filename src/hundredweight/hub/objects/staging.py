@@ -11,21 +11,24 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from hundredweight.base.errors import CwtError
 from hundredweight.hub.errors import NotFound, Refusal
 from hundredweight.protocol.parts import choose_part_size
-from hundredweight.store.staged import StagedObject
+from hundredweight.store.staged import StagedObject, StagedStream
+from hundredweight.store.staged_pack import StagedPack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hundredweight.backend.interface import Stage
     from hundredweight.base.ids import Oid
     from hundredweight.hub.objects.signing import Grant
+    from hundredweight.protocol.blocks import StreamName
     from hundredweight.store.objects import ObjectStore
-    from hundredweight.store.staged import StagedStream
 
+T = TypeVar("T", bound=StagedStream)
 ABANDONED = 24 * 3600.0
 """Seconds without a byte after which an unfinished upload is removed."""
 MAX_UPLOADS = 256
@@ -53,7 +56,7 @@ class Staging:
         self.part_size = part_size
         self.max_bytes = max_bytes
         self._store = store
-        self._uploads: dict[str, StagedObject] = {}
+        self._uploads: dict[str, StagedStream] = {}
         self._running: set[Callable[[], object]] = set()
         self._lock = threading.Lock()
         # They hash or wait for the disk; what hashes gains nothing by more threads than processors.
@@ -65,18 +68,29 @@ class Staging:
 
     def open(self, grant: Grant, oid: Oid) -> StagedObject:
         """Begin the upload, or go on with it. Raises `TooManyUploads`, `BackendFull`, `BackendFailed`."""
-        with self._lock:
-            try:
-                return self._find(grant, oid)
-            except UploadUnknown:
-                self._sweep()
-                self._check_room(grant)
-                return self._take(grant, oid, create=True)
+        return self._open(
+            _name(grant, oid, grant.size, self.part_size), grant, grant.size, self._object_maker(grant, oid)
+        )
 
     def find(self, grant: Grant, oid: Oid) -> StagedObject:
         """The upload that was begun. Raises `UploadUnknown`, `BackendFailed`."""
         with self._lock:
-            return self._find(grant, oid)
+            name = _name(grant, oid, grant.size, self.part_size)
+            return self._find(name, grant.size, self._object_maker(grant, oid))
+
+    def open_pack(
+        self, grant: Grant, oid: Oid, stream: StreamName, make: Callable[[Stage, int], StagedPack]
+    ) -> StagedPack:
+        """As `open`, for a pack stream; `make` takes its stage and the size of a part."""
+        return self._open(_name(grant, oid, stream.size, self.part_size, stream.digest), grant, stream.size, make)
+
+    def find_pack(self, grant: Grant, oid: Oid, stream: StreamName) -> StagedPack:
+        """As `find`, for a pack stream that was opened since the hub started."""
+        with self._lock:
+            found = self._uploads.get(_name(grant, oid, stream.size, self.part_size, stream.digest))
+        if not isinstance(found, StagedPack):
+            raise UploadUnknown(f"no stream of blocks for object '{oid}' was begun")
+        return found
 
     def follow(self, stream: StagedStream) -> None:
         """Hash what came, and bring it to the disk, in the background. Returns at once."""
@@ -86,7 +100,7 @@ class Staging:
                     self._running.add(work)
                     self._threads.submit(self._run, work)
 
-    def end(self, upload: StagedObject) -> None:
+    def end(self, upload: StagedStream) -> None:
         """Forget the upload; what is left of its stage is removed. Raises `BackendFailed`."""
         with self._lock:
             if self._uploads.get(upload.stage.name) is upload:
@@ -107,24 +121,32 @@ class Staging:
             with self._lock:
                 self._running.discard(work)
 
+    def _open(self, name: str, grant: Grant, size: int, make: Callable[[Stage, int], T]) -> T:
+        with self._lock:
+            try:
+                return self._find(name, size, make)
+            except UploadUnknown:
+                self._sweep()
+                self._check_room(grant, size)
+                return self._take(name, size, make, create=True)
+
+    def _object_maker(self, grant: Grant, oid: Oid) -> Callable[[Stage, int], StagedObject]:
+        return lambda stage, part_size: StagedObject(self._store, stage, oid, grant.size, part_size)
+
     # With the lock held.
 
-    def _find(self, grant: Grant, oid: Oid) -> StagedObject:
-        found = self._uploads.get(self._name(grant, oid))
-        return found if found is not None else self._take(grant, oid, create=False)
+    def _find(self, name: str, size: int, make: Callable[[Stage, int], T]) -> T:
+        found = self._uploads.get(name)
+        return cast("T", found) if found is not None else self._take(name, size, make, create=False)
 
-    def _take(self, grant: Grant, oid: Oid, *, create: bool) -> StagedObject:
+    def _take(self, name: str, size: int, make: Callable[[Stage, int], T], *, create: bool) -> T:
         """The upload whose stage is there, perhaps from before the hub's last start, or with `create` a new one."""
-        name = self._name(grant, oid)
         stage = self._store.backend.stage(name, create=create)
         if stage is None:
-            raise UploadUnknown(f"no upload of object '{oid}' in parts was begun")
-        upload = StagedObject(self._store, stage, oid, grant.size, choose_part_size(grant.size, self.part_size))
+            raise UploadUnknown("no such upload in parts was begun")
+        upload = make(stage, choose_part_size(size, self.part_size))
         self._uploads[name] = upload
         return upload
-
-    def _name(self, grant: Grant, oid: Oid) -> str:
-        return f"{_owner(grant)}.{grant.size}.{grant.holder.id}.{self.part_size}.{oid}"
 
     def _sweep(self) -> None:
         """Remove what nobody has gone on with for long."""
@@ -138,11 +160,17 @@ class Staging:
                 if stage is not None:
                     stage.remove()
 
-    def _check_room(self, grant: Grant) -> None:
+    def _check_room(self, grant: Grant, size: int) -> None:
         owner = _owner(grant)
         sizes = [_size(stat.key) for stat in self._store.backend.stages() if stat.key.partition(".")[0] == owner]
-        if len(sizes) >= MAX_UPLOADS or sum(sizes) + grant.size > self.max_bytes:
+        if len(sizes) >= MAX_UPLOADS or sum(sizes) + size > self.max_bytes:
             raise TooManyUploads(f"user '{grant.user}' has {len(sizes)} unfinished uploads of {sum(sizes)} bytes")
+
+
+def _name(grant: Grant, oid: Oid, size: int, part_size: int, digest: str = "") -> str:
+    """Everything that tells an upload from others; `digest` where several streams may bring one object."""
+    tail = f".{digest[:32]}" if digest else ""
+    return f"{_owner(grant)}.{size}.{grant.holder.id}.{part_size}.{oid}{tail}"
 
 
 def _owner(grant: Grant) -> str:

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 from hundredweight.base.errors import CwtError, DamageError
 from hundredweight.base.ids import Oid
 from hundredweight.codec import block
-from hundredweight.hub.packs.catalog import PackContents, RecipePlace
-from hundredweight.hub.packs.service import WORKERS, pack_key
+from hundredweight.hub.packs.service import WORKERS, contents_of, open_index, pack_key
 from hundredweight.store.bases import choose_predecessors
 from hundredweight.store.catalog import Location
-from hundredweight.store.pack import PackIndex, PackStreamWriter
+from hundredweight.store.pack import PackStreamWriter
 from hundredweight.store.packer import Packer
 from hundredweight.store.reader import ObjectReader
 from hundredweight.store.recipe import Recipe
@@ -147,7 +146,7 @@ class BackgroundPacker:
             if stream.offset > size * (1 - LEAST_GAIN):
                 self._packs.tables.give_up(oid, RULES)
                 return False
-            target.commit(pack_key(name))
+            target.commit(pack_key(name), replace=True)
         self._check(oid, name, stream.offset)
         self._packs.enter(contents_of(self._packs, name, stream.offset))
         self._store.remove_loose(oid)
@@ -244,19 +243,6 @@ class _WithNew:
     def recipe(self, oid: Oid) -> Recipe | None:
         place = self._index.recipe(oid)
         return None if place is None else Recipe.decode(self._packs.read(self._name, place[0], place[1]))
-
-
-def open_index(packs: Packs, name: str, size: int) -> PackIndex:
-    """The index of a pack in the backend. Raises `PackDamaged`, `PackMissing`."""
-    return PackIndex(lambda offset, length: packs.read(name, offset, length), size, name)
-
-
-def contents_of(packs: Packs, name: str, size: int) -> PackContents:
-    """What the rows of a pack say, out of its own index. Raises `PackDamaged`, `PackMissing`."""
-    index = open_index(packs, name, size)
-    segments = [(entry[0], Location(name, *entry[1:])) for entry in index.blocks()]
-    recipes = [(Oid(oid), RecipePlace(name, offset, length)) for oid, offset, length, _ in index.objects()]
-    return PackContents(name, size, segments, recipes)
 
 
 def _lower_priority() -> None:

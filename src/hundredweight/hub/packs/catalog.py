@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RecipePlace:
-    """Where the recipe of an object stands: `stored` bytes at `offset` of a pack."""
+    """Where the recipe of an object of `size` bytes stands: `stored` bytes at `offset` of a pack."""
 
     pack: str
     offset: int
     stored: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,14 @@ class PackTables:
     def place(self, oid: Oid) -> RecipePlace | None:
         """Where the object's recipe stands; None for an object that is not packed."""
         query = (
-            select(packs.c.name, recipes.c.offset, recipes.c.stored)
+            select(packs.c.name, recipes.c.offset, recipes.c.stored, objects.c.size)
             .join(packs, packs.c.id == recipes.c.pack_id)
+            .join(objects, objects.c.oid == recipes.c.oid)
             .where(recipes.c.oid == oid)
         )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else RecipePlace(row.name, row.offset, row.stored)
+        return None if row is None else RecipePlace(row.name, row.offset, row.stored, row.size)
 
     def packed(self, oids: Iterable[Oid]) -> set[Oid]:
         """Those of `oids` that are packed."""
@@ -97,6 +99,9 @@ class PackTables:
                 for key, at in contents.segments
             ]
             _insert(connection, segments, rows)
+            now = time.time()
+            brought = [{"oid": oid, "size": at.size, "created_at": now} for oid, at in contents.recipes]
+            _insert(connection, objects, brought)
             known = [
                 {"oid": oid, "pack_id": number, "offset": at.offset, "stored": at.stored}
                 for oid, at in contents.recipes

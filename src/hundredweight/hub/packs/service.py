@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from hundredweight.backend.interface import KeyMissing
+from hundredweight.base.ids import Oid
 from hundredweight.hub.packs.catalog import PackContents, PackTables, RecipePlace
 from hundredweight.hub.packs.damage import set_aside
-from hundredweight.store.catalog import PackMissing
+from hundredweight.store.catalog import Location, PackMissing
 from hundredweight.store.objects import PACKS
-from hundredweight.store.pack import PackDamaged
+from hundredweight.store.pack import PackDamaged, PackIndex
 from hundredweight.store.reader import ObjectReader
 from hundredweight.store.recipe import Recipe
 
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hundredweight.backend.interface import Backend
-    from hundredweight.base.ids import Oid
-    from hundredweight.store.catalog import Location
     from hundredweight.store.reader import Buffer
 
 SUFFIX = ".pack"
@@ -46,9 +46,12 @@ class Packs:
         self._recipes: OrderedDict[Oid, Recipe] = OrderedDict()
         self._lock = threading.Lock()
         self.reader = ObjectReader(self, self, workers=WORKERS)
+        self.pool = ThreadPoolExecutor(WORKERS, "check")
+        """Decodes the blocks of all uploads."""
 
     def close(self) -> None:
         self.reader.close()
+        self.pool.shutdown(cancel_futures=True)
 
     # Catalog
 
@@ -92,8 +95,7 @@ class Packs:
         place = self.tables.place(oid)
         if place is None or self._backend.stat(pack_key(place.pack)) is None:
             return -1
-        found = self.recipe(oid)
-        return -1 if found is None else found.size
+        return place.size
 
     def content(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[Buffer]:
         """The object's bytes, decoded as they are taken. Raises `KeyMissing` for one that is not packed."""
@@ -103,7 +105,8 @@ class Packs:
         return self.reader.read(found, start, end)
 
     def set_aside(self, oid: Oid) -> str:
-        """Let a damaged object count as missing; where its bytes are, empty for one that is not packed. Nothing is deleted but rows."""
+        """Let a damaged object count as missing; where its bytes are, empty for one that is not packed. Nothing is
+        deleted but rows."""
         pack = set_aside(self, oid)
         with self._lock:
             self._recipes.pop(oid, None)
@@ -129,4 +132,14 @@ class Packs:
         return sum(self._backend.delete(key) for key in keys)
 
 
-__all__ = ["PackContents", "Packs", "RecipePlace", "pack_key"]
+def open_index(packs: Packs, name: str, size: int) -> PackIndex:
+    """The index of a pack in the backend. Raises `PackDamaged`, `PackMissing`."""
+    return PackIndex(lambda offset, length: packs.read(name, offset, length), size, name)
+
+
+def contents_of(packs: Packs, name: str, size: int) -> PackContents:
+    """What the rows of a pack say, out of its own index. Raises `PackDamaged`, `PackMissing`."""
+    index = open_index(packs, name, size)
+    segments = [(entry[0], Location(name, *entry[1:])) for entry in index.blocks()]
+    recipes = [(Oid(oid), RecipePlace(name, offset, length, size)) for oid, offset, length, size in index.objects()]
+    return PackContents(name, size, segments, recipes)

@@ -1,0 +1,134 @@
+"""The adapter `cwt-blocks` on the hub's side: what may serve as base, streams that come, streams that go. All calls block.
+
+Authority is by object: only objects that the repository possesses serve as bases, whatever segments the hub has besides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from hundredweight.codec import block
+from hundredweight.hub.errors import NotFound, Unprocessable
+from hundredweight.protocol.blocks import Terms
+from hundredweight.store.pack import MAGIC, encode_block_head
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from hundredweight.base.ids import Oid
+    from hundredweight.hub.objects.service import Objects, Possessor
+    from hundredweight.hub.packs.service import Packs
+    from hundredweight.protocol.blocks import Bases, Request
+    from hundredweight.store.reader import Link
+    from hundredweight.store.recipe import Recipe, Segment
+
+PIECE = 1 << 20
+"""Bytes of a piece of a stream that goes out."""
+AT_ONCE = 128
+"""Segments whose chains are looked up together."""
+WORTH = 0.9
+"""A chain that costs more than this share of the raw segment is sent as one block without base."""
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """What both sides compare, to mean the same segments."""
+    return str(blake3(recipe.encode()).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What one repository may exchange."""
+
+    packs: Packs
+    objects: Objects
+    holder: Possessor
+
+    def accept(self, offered: Bases) -> list[Recipe]:
+        """The recipes of those offered objects that are packed here, cut alike, and the repository's own."""
+        own = self.objects.possessed(self.holder, offered.recipes)
+        recipes = [self.packs.recipe(oid) for oid in offered.recipes if oid in own]
+        return [
+            recipe for recipe in recipes if recipe is not None and recipe_digest(recipe) == offered.recipes[recipe.oid]
+        ]
+
+    def terms(self, offered: Bases) -> Terms:
+        """Which bases are accepted, and how deep their chains are."""
+        found: dict[Oid, str] = {}
+        for recipe in self.accept(offered):
+            places = self.packs.segments(segment.id for segment in recipe.segments)
+            if all(segment.id in places for segment in recipe.segments):
+                found[recipe.oid] = "".join(str(places[segment.id].depth) for segment in recipe.segments)
+        return Terms(found)
+
+    def allowed(self, bases: Bases) -> dict[bytes, int]:
+        """The segments of those bases, with their depths. Raises `Unprocessable` when one is not accepted any more."""
+        recipes = self.accept(bases)
+        if len(recipes) != len(bases.recipes):
+            raise Unprocessable("a base is not accepted", hint="repeat the push")
+        ids = {segment.id for recipe in recipes for segment in recipe.segments}
+        return {identity: place.depth for identity, place in self.packs.segments(ids).items()}
+
+    def recipe(self, oid: Oid) -> Recipe:
+        """Raises `NotFound` for an object that is not packed, or not the repository's."""
+        found = self.packs.recipe(oid) if oid in self.objects.possessed(self.holder, [oid]) else None
+        if found is None:
+            raise NotFound(f"object '{oid}' is not packed")
+        return found
+
+    def stream(self, oid: Oid, wanted: Request) -> Iterator[bytes]:
+        """A pack stream of the wanted segments, in order; each after the bases that it takes and the client has not.
+
+        Raises `NotFound`, `Unprocessable`; `DamageError` amid the stream, where the store is damaged.
+        """
+        recipe = self.recipe(oid)
+        if wanted.want and wanted.want[-1][1] > len(recipe.segments):
+            raise Unprocessable(f"object '{oid}' has {len(recipe.segments)} segments")
+        held = {segment.id for base in self.accept(wanted.have) for segment in base.segments}
+        segments = [segment for first, end in wanted.want for segment in recipe.segments[first:end]]
+        return self._pieces(segments, held)
+
+    def _pieces(self, segments: Sequence[Segment], held: set[bytes]) -> Iterator[bytes]:
+        """Joined to pieces of some size: one a block would be many small writes."""
+        parts: list[bytes] = [MAGIC]
+        size = len(MAGIC)
+        for part in self._records(segments, held):
+            parts.append(part)
+            size += len(part)
+            if size >= PIECE:
+                yield b"".join(parts)
+                parts, size = [], 0
+        yield b"".join(parts)
+
+    def _records(self, segments: Sequence[Segment], held: set[bytes]) -> Iterator[bytes]:
+        for start in range(0, len(segments), AT_ONCE):
+            part = segments[start : start + AT_ONCE]
+            chains = self.packs.reader.chains(segment.id for segment in part)
+            for segment in part:
+                needed = _until_held(chains[segment.id], held)
+                cost = sum(link.location.stored for link in needed)
+                if len(needed) > 1 and cost > segment.size * WORTH:
+                    yield from _record(segment.id, segment.size, None, self._alone(segment))
+                    continue
+                for link in reversed(needed):
+                    at = link.location
+                    yield from _record(link.id, at.size, at.base, self.packs.read(at.pack, at.offset, at.stored))
+
+    def _alone(self, segment: Segment) -> bytes:
+        return block.encode(self.packs.reader.segment(segment.id), segment.dtype)
+
+
+def _until_held(chain: Sequence[Link], held: set[bytes]) -> list[Link]:
+    """The blocks of a chain that the client lacks, the wanted one first."""
+    needed: list[Link] = []
+    for link in chain:
+        if needed and link.id in held:
+            break
+        needed.append(link)
+    return needed
+
+
+def _record(identity: bytes, size: int, base: bytes | None, data: bytes) -> Iterable[bytes]:
+    return (encode_block_head(identity, size, base, len(data)), data)
