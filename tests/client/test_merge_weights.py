@@ -22,8 +22,8 @@ from hundredweight.base.files import AtomicFile
 from hundredweight.client.merge import Merged, merge_files
 from hundredweight.client.merge_plan import Conflict
 from hundredweight.client.merge_rules import MergeRules, parse_rules
-from hundredweight.client.merge_weights import MergeConflict, MergeDamaged, NotMergeable, open_versions, plan, write
-from hundredweight.client.weight_files import BadWeights, CannotOpen
+from hundredweight.client.merge_weights import MergeConflict, MergeDamaged, NotMergeable, plan, read_versions, write
+from hundredweight.client.weight_files import BadWeights, CannotOpen, open_file
 from hundredweight.formats import recognise
 from hundredweight.formats.source import BytesSource
 from tests.formats.reading import tensors_of, weights_of
@@ -193,6 +193,15 @@ def test_npz_computed_and_renamed(tmp_path: Path) -> None:
     data = merged(tmp_path, npz(BASE), npz(ours), npz(theirs), MergeRules("sum"))[0]
     with np.load(io.BytesIO(data)) as found:
         assert equal(dict(found), {"a": full(10), "b": full(22), "renamed": BASE["n"]})
+
+
+def test_an_npz_with_a_wrong_checksum(tmp_path: Path) -> None:
+    theirs = npz(THEIRS)
+    with zipfile.ZipFile(io.BytesIO(theirs)) as archive:
+        checksum = archive.getinfo("b.npy").CRC.to_bytes(4, "little")
+    with pytest.raises(BadWeights, match="Bad CRC-32"):
+        merged(tmp_path, npz(BASE), npz(OURS), theirs.replace(checksum, bytes(4)))
+    assert not (tmp_path / "out").exists()
 
 
 def npy(array: Any) -> bytes:
@@ -407,7 +416,7 @@ def test_what_cannot_be_merged(tmp_path: Path) -> None:
         merge_files(str(tmp_path / "none"), str(tmp_path / "ours"), str(tmp_path / "ours"), str(tmp_path / "out"), NONE)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CannotOpen, match="no regular file"):
-        open_versions(str(tmp_path / "pipe"), str(tmp_path / "ours"), str(tmp_path / "ours"), "out")
+        merge_files(str(tmp_path / "pipe"), str(tmp_path / "ours"), str(tmp_path / "ours"), str(tmp_path / "out"), NONE)
     (tmp_path / "pipe").unlink()
     data = merged(tmp_path, b"", save(OURS), save({**OURS, "c": full(1)}))[0]
     assert equal(load(data), {**OURS, "c": full(1)})
@@ -416,8 +425,8 @@ def test_what_cannot_be_merged(tmp_path: Path) -> None:
 def test_a_result_that_is_not_as_planned_is_never_published(tmp_path: Path) -> None:
     for name, arrays in (("base", BASE), ("ours", OURS), ("theirs", THEIRS)):
         (tmp_path / name).write_bytes(save(arrays))
-    base, ours, theirs = (str(tmp_path / name) for name in ("base", "ours", "theirs"))
-    with open_versions(base, ours, theirs, "out") as versions:
+    base, ours, theirs = (open_file(str(tmp_path / name)) for name in ("base", "ours", "theirs"))
+    with read_versions(base, ours, theirs) as versions:
         merge = plan("out", versions, NONE)
         changed = {**THEIRS, "b": full(21)}
         # The disk gives other bytes when they are read a second time.

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.files import AtomicFile, copy_content, write_file
 from hundredweight.base.ids import Oid
-from hundredweight.client.merge_weights import NotMergeable, open_versions, plan, write
-from hundredweight.client.weight_files import CannotOpen
+from hundredweight.client.merge_weights import NotMergeable, plan, read_versions, write
+from hundredweight.client.weight_files import CannotOpen, open_file
 from hundredweight.protocol.pointer import CUTOFF, Pointer, try_parse
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from hundredweight.client.downloads import Downloads
     from hundredweight.client.merge_rules import MergeRules
-    from hundredweight.client.merge_weights import Merge
+    from hundredweight.client.merge_weights import Merge, Versions
+    from hundredweight.client.weight_files import FileSource
     from hundredweight.client.workspace import Workspace
 
 
@@ -65,8 +66,9 @@ def drive(workspace: Workspace, sides: Sides, rules: MergeRules, say: Callable[[
         _replace(sides.ours, sides.theirs)
         return Merged()
     objects = _Objects(workspace, sides.path, say)
-    base, ours, theirs = (objects.find(path) for path in (sides.base, sides.ours, sides.theirs))
-    with open_versions(base, ours, theirs, sides.path) as versions:
+    with _opened(
+        objects.find(sides.base), objects.find(sides.ours), objects.find(sides.theirs), sides.path
+    ) as versions:
         merge = plan(sides.path, versions, rules)
         if merge.whole is versions.ours:
             return _outcome(merge)
@@ -83,15 +85,29 @@ def drive(workspace: Workspace, sides: Sides, rules: MergeRules, say: Callable[[
 
 def merge_files(base: str, ours: str, theirs: str, output: str, rules: MergeRules) -> Merged:
     """Merge three weight files into `output`, which may be one of them. Raises as `drive`."""
-    with open_versions(base, ours, theirs, os.path.basename(output)) as versions:
+    with _opened(base, ours, theirs, output) as versions:
         merge = plan(output, versions, rules)
-        if merge.whole is not None:
-            _replace(output, merge.whole.path)
-            return _outcome(merge)
+        for version, path in ((versions.ours, ours), (versions.theirs, theirs)):
+            if merge.whole is version:
+                _replace(output, path)
+                return _outcome(merge)
         with AtomicFile(output) as target:
             write(merge, target)
             target.commit()
         return _outcome(merge)
+
+
+def _opened(base: str, ours: str, theirs: str, name: str) -> Versions:
+    """Three files, which errors call by `name` and their side."""
+    sources: list[FileSource] = []
+    try:
+        for path, side in ((base, "base"), (ours, "ours"), (theirs, "theirs")):
+            sources.append(open_file(path, f"{name} ({side})"))
+        return read_versions(*sources)
+    except BaseException:
+        for source in sources:
+            source.close()
+        raise
 
 
 def _outcome(merge: Merge) -> Merged:

@@ -6,10 +6,12 @@ copy of the version whose structure the result has.
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 import zlib
 from bisect import bisect_left
+from contextlib import closing
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,11 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from blake3 import blake3
 
 from hundredweight.base.errors import CwtError, DamageError
-from hundredweight.base.files import copy_content
 from hundredweight.client.merge_arithmetic import combine
 from hundredweight.client.merge_plan import METADATA, Conflict, Item, merge_metadata, plan_merge
 from hundredweight.client.merge_rules import CONFLICT, OURS, THEIRS
-from hundredweight.client.weight_files import BadWeights, CannotOpen, FileSource
+from hundredweight.client.weight_files import BadWeights, open_file
 from hundredweight.formats import content, npy, recognise, safetensors, zipdir
 from hundredweight.formats.identity import digest_tensor
 from hundredweight.formats.source import FormatError, Window
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from hundredweight.base.files import AtomicFile
     from hundredweight.client.merge_plan import Items, MergePlan, Result
     from hundredweight.client.merge_rules import MergeRules
+    from hundredweight.client.weight_files import FileSource, Opened
     from hundredweight.formats.tensors import Tensor
 
 _REBUILT = (safetensors.NAME, npy.NAME, npy.NAME_NPZ)
@@ -80,12 +82,10 @@ class MergeDamaged(DamageError):
 
 @dataclass
 class Version:
-    """One of the three, open: `path` is its file, `label` what it is called in messages. Without `weights` it is no weight
-    file, and has no items."""
+    """One of the three, open; the source's name is what it is called in messages. Without `weights` it is no weight file, and
+    has no items."""
 
-    path: str
-    label: str
-    source: FileSource
+    source: Opened
     weights: WeightFile | None
     items: Items = field(default_factory=dict)
 
@@ -136,19 +136,10 @@ class _Patch(NamedTuple):
     flat: bool
 
 
-def open_versions(base: str, ours: str, theirs: str, name: str) -> Versions:
-    """Three files. Their tensors are read and hashed. Raises `CannotOpen`, `BadWeights`; a file that is not of a known format
-    has no weights."""
-    opened: list[Version] = []
-    try:
-        for path, side in ((base, "base"), (ours, "ours"), (theirs, "theirs")):
-            opened.append(_open(path, f"{name} ({side})"))
-            _hash(opened[-1])
-        return Versions(*opened)
-    except BaseException:
-        for version in opened:
-            version.source.close()
-        raise
+def read_versions(base: Opened, ours: Opened, theirs: Opened) -> Versions:
+    """Three open files; the result's `close` closes them. Their tensors are hashed. Raises `CannotOpen`, `BadWeights`; a file
+    that is not of a known format has no weights."""
+    return Versions(_read(base), _read(ours), _read(theirs))
 
 
 def plan(name: str, versions: Versions, rules: MergeRules) -> Merge:
@@ -185,36 +176,30 @@ def write(merge: Merge, target: AtomicFile) -> None:
             _write_npz(merge, computed, target)
     except FormatError as error:
         raise BadWeights(merge.name, error) from error
+    except zipfile.BadZipFile as error:
+        # What our reader does not look at: checksums, and names that stand twice.
+        raise BadWeights(merge.name, FormatError(shorten(str(error)))) from error
     _verify(merge, computed, target)
 
 
-def _open(path: str, label: str) -> Version:
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise CannotOpen(label, "it is no regular file")
-    try:
-        source = FileSource(os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)), label)
-    except OSError as error:
-        raise CannotOpen(label, (error.strerror or str(error)).lower()) from error
+def _read(source: Opened) -> Version:
     try:
         weights = recognise.read(source)
     except recognise.UnknownFormat:
-        weights = None
+        return Version(source, None)
     except FormatError as error:
-        source.close()
-        raise BadWeights(label, error) from error
-    return Version(path, label, source, weights)
-
-
-def _hash(version: Version) -> None:
-    for tensor in version.weights.tensors if version.weights else ():
+        raise BadWeights(source.name, error) from error
+    version = Version(source, weights)
+    for tensor in weights.tensors:
         if tensor.file:
             # External data of ONNX is another file, which git merges for itself.
             continue
         try:
-            digest = digest_tensor(tensor, content.chunks(version.source, tensor))
+            digest = digest_tensor(tensor, content.chunks(source, tensor))
         except FormatError as error:
-            raise BadWeights(version.label, error) from error
+            raise BadWeights(source.name, error) from error
         version.items[tensor.name] = Item(tensor, digest.digest)
+    return version
 
 
 def _metadata(version: Version) -> dict[str, object]:
@@ -352,6 +337,33 @@ def _write_safetensors(merge: Merge, computed: _Computed, target: AtomicFile) ->
             target.write(piece)
 
 
+class _Readable(io.RawIOBase):
+    """A source as the file object that `zipfile` wants to read."""
+
+    def __init__(self, source: Opened) -> None:
+        self._source = source
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._source.size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(self._source.size - self._at, 0)
+        data = self._source.read(self._at, left if size is None or size < 0 else min(size, left))
+        self._at += len(data)
+        return data
+
+
 class _Positioned:
     """The part of a file object that `zipfile` needs to write."""
 
@@ -379,8 +391,8 @@ def _write_npz(merge: Merge, computed: _Computed, target: AtomicFile) -> None:
     """Arrays that one side has are copied with their headers, and packed anew."""
     _, ours, theirs = merge.versions
     with (
-        zipfile.ZipFile(ours.path) as mine,
-        zipfile.ZipFile(theirs.path) as other,
+        zipfile.ZipFile(_Readable(ours.source)) as mine,
+        zipfile.ZipFile(_Readable(theirs.source)) as other,
         zipfile.ZipFile(_Positioned(target), "w") as made,  # type: ignore[call-overload]
     ):
         for result in merge.plan.results:
@@ -400,11 +412,8 @@ def _write_npz(merge: Merge, computed: _Computed, target: AtomicFile) -> None:
 
 
 def _patch(merge: Merge, template: Version, computed: _Computed, target: AtomicFile) -> None:
-    descriptor = os.open(template.path, os.O_RDONLY)
-    try:
-        target.size = copy_content(descriptor, target.descriptor, template.source.size)
-    finally:
-        os.close(descriptor)
+    for start in range(0, template.source.size, content.CHUNK):
+        target.write(template.source.read(start, min(content.CHUNK, template.source.size - start)))
     for patch in merge.patches:
         at = patch.place.start
         for piece in computed.pieces(patch.result, flat=patch.flat):
@@ -448,15 +457,5 @@ def _verify(merge: Merge, computed: _Computed, target: AtomicFile) -> None:
             raise MergeDamaged(merge.name, str(error)) from error
 
 
-def _reopened(target: AtomicFile, name: str) -> _Reading:
-    return _Reading(os.open(target.temp, os.O_RDONLY), name)
-
-
-class _Reading(FileSource):
-    """A source that is closed at the end of a block."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
+def _reopened(target: AtomicFile, name: str) -> closing[FileSource]:
+    return closing(open_file(target.temp, name))
