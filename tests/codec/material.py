@@ -52,7 +52,7 @@ class Pair:
     base_dtype: str
 
     def __repr__(self) -> str:
-        return f"Pair({self.dtype}, {self.raw[:9].hex()} of {len(self.raw)}, {self.base_dtype}, {self.base[:9].hex()} of {len(self.base)})"
+        return f"Pair({self.dtype}, {self.raw[:9].hex()} of {len(self.raw)}, {self.base_dtype}, {len(self.base)} bytes)"
 
 
 def bits_of(values: NDArray[np.float32], dtype: str) -> bytes:

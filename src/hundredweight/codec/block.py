@@ -20,6 +20,7 @@ from hundredweight.codec.streams import Reader, Writer
 
 if TYPE_CHECKING:
     from hundredweight.codec.numbers import Bits, Kind
+    from hundredweight.codec.passes import Passes
     from hundredweight.codec.streams import Bytes
 
     Buffer = bytes | bytearray | memoryview
@@ -62,13 +63,14 @@ def encode(
         raise ValueError(f"a segment of {len(raw)} bytes is over {MAX_RAW}")
     content = np.frombuffer(raw, np.uint8)
     kind = numbers.kind_of(dtype)
+    passes = kernels.passes(kernel, len(raw))
     best = None
     if base is not None and len(raw):
         how = numbers.cast_of(dtype if base_dtype is None else base_dtype, dtype)
         if how is not None:
-            best = _against(content, kind, _Base(base, kind, how), profile, kernel)
+            best = _against(content, kind, _Base(base, kind, how), profile, passes)
     if best is None or len(content) <= SHORT:
-        alone = _alone(content, kind)
+        alone = _alone(content, kind, passes)
         best = alone if best is None or len(alone) < len(best) else best
     return best if len(best) < len(raw) + HEAD else _stored(content)
 
@@ -90,14 +92,14 @@ def decode(block: Buffer, size: int, base: Buffer | None = None, *, kernel: Kern
     kind = numbers.KINDS.get(reader.byte())
     if kind is None:
         raise CodecError("a block of an unknown kind of numbers")
+    passes = kernels.passes(kernel, size)
     if method in {PLANES, FLOATS}:
-        return _with_rest(reader, _read_alone(reader, kind, method, size), size)
+        return _with_rest(reader, _read_alone(reader, kind, method, size, passes), size)
     if method in {DELTA, DELTA_PLANES}:
         how = reader.byte()
         if how > numbers.FROM_F16 or base is None:
             raise CodecError("a delta without its base" if base is None else "a delta of an unknown conversion")
         elements = _Base(base, kind, how).elements(size // kind.width)
-        passes = kernels.passes(kernel, size)
         if method == DELTA:
             made = read_delta(reader, elements, kind, passes)
         else:
@@ -116,7 +118,8 @@ def estimate(raw: Buffer, dtype: str, base: Buffer | None = None, base_dtype: st
     """About how many bytes `encode` would give, from a sample: for a choice among bases, or none. Takes about a millisecond."""
     content = np.frombuffer(raw, np.uint8)
     kind = numbers.kind_of(dtype)
-    alone = len(content) * _sampled(content, kind)[1] // 4096
+    passes = kernels.passes(Kernel.OFF, 0)
+    alone = len(content) * _sampled(content, kind, passes)[1] // 4096
     if base is None:
         return alone
     how = numbers.cast_of(dtype if base_dtype is None else base_dtype, dtype)
@@ -134,7 +137,7 @@ def estimate(raw: Buffer, dtype: str, base: Buffer | None = None, base_dtype: st
     frame = against.picked(picked)
     taken = values[picked]
     table = plan.drift(taken, frame, kind)
-    made = plan.make(kernels.passes(Kernel.OFF, 0).difference(taken, frame, kind, table), frame, kind)
+    made = plan.make(passes.difference(taken, frame, kind, table), frame, kind)
     delta = made.bits // 8 * common // len(picked)
     return min(alone, delta + (len(content) - common * kind.width) * alone // len(content))
 
@@ -166,33 +169,37 @@ def _stored(content: Bytes) -> bytes:
     return bytes((VERSION, STORED)) + content.tobytes()
 
 
-def _against(content: Bytes, kind: Kind, base: _Base, profile: Profile, kernel: Kernel) -> bytes | None:
+def _against(content: Bytes, kind: Kind, base: _Base, profile: Profile, passes: Passes) -> bytes | None:
     elements = base.elements(len(content) // kind.width)
     common = len(elements)
     if not common:
         return None
     raw = content[: common * kind.width].view(kind.bits)
-    passes = kernels.passes(kernel, len(content))
     if profile is Profile.FAST:
         writer = Writer((VERSION, DELTA_PLANES, kind.code, base.how))
         single.write_planes(writer, passes.difference(raw, elements, kind, None).view(np.uint8), kind.width)
         count: int | None = common
     else:
         writer = Writer((VERSION, DELTA, kind.code, base.how))
-        limit = len(raw) * kind.width * _sampled(content, kind)[1] // 4096
-        count = write_delta(writer, raw, elements, kind, passes, limit)
+        size = len(raw) * kind.width
+
+        def accept(estimate: int) -> bool:
+            # Weights by themselves never come near half their size, so that the sample need not always be taken.
+            return estimate * 8 < size * 5 or estimate * 4096 < size * _sampled(content, kind, passes)[1]
+
+        count = write_delta(writer, raw, elements, kind, passes, accept)
     if count is None:
         return None
-    _write_rest(writer, content[count * kind.width :], kind)
+    _write_rest(writer, content[count * kind.width :], kind, passes)
     return writer.joined()
 
 
-def _alone(content: Bytes, kind: Kind) -> bytes:
-    method, _share = _sampled(content, kind)
-    return _whole(content, kind, method)
+def _alone(content: Bytes, kind: Kind, passes: Passes) -> bytes:
+    method, _share = _sampled(content, kind, passes)
+    return _whole(content, kind, method, passes)
 
 
-def _whole(content: Bytes, kind: Kind, method: int) -> bytes:
+def _whole(content: Bytes, kind: Kind, method: int, passes: Passes) -> bytes:
     if method == PACKED:
         packed = streams.pack_plain(content)
         return _stored(content) if packed is None else bytes((VERSION, PACKED)) + packed
@@ -201,14 +208,14 @@ def _whole(content: Bytes, kind: Kind, method: int) -> bytes:
     writer = Writer((VERSION, method, kind.code))
     whole = len(content) // kind.width * kind.width
     if method == FLOATS:
-        single.write_floats(writer, content[:whole].view(kind.bits), kind)
+        single.write_floats(writer, content[:whole].view(kind.bits), kind, passes)
     else:
         single.write_planes(writer, content[:whole], kind.width)
-    _write_rest(writer, content[whole:], kind)
+    _write_rest(writer, content[whole:], kind, passes)
     return writer.joined()
 
 
-def _sampled(content: Bytes, kind: Kind) -> tuple[int, int]:
+def _sampled(content: Bytes, kind: Kind, passes: Passes) -> tuple[int, int]:
     """The method without a base that does best on a sample, and 4096ths of the bytes that it leaves."""
     if not len(content):
         return STORED, 4096
@@ -219,15 +226,15 @@ def _sampled(content: Bytes, kind: Kind) -> tuple[int, int]:
     methods = [PACKED]
     if len(content) >= kind.width > 1:
         methods.append(FLOATS if kind.exponent else PLANES)
-    length, method = min((len(_whole(sample, kind, method)), method) for method in methods)
+    length, method = min((len(_whole(sample, kind, method, passes)), method) for method in methods)
     if length * 100 >= len(sample) * 98:
         return STORED, 4096
     return method, length * 4096 // len(sample)
 
 
-def _write_rest(writer: Writer, rest: Bytes, kind: Kind) -> None:
+def _write_rest(writer: Writer, rest: Bytes, kind: Kind, passes: Passes) -> None:
     if len(rest):
-        writer.parts.append(_alone(rest, kind))
+        writer.parts.append(_alone(rest, kind, passes))
 
 
 def _with_rest(reader: Reader, made: Bytes, size: int) -> Buffer:
@@ -244,10 +251,10 @@ def _with_rest(reader: Reader, made: Bytes, size: int) -> Buffer:
     return content.data
 
 
-def _read_alone(reader: Reader, kind: Kind, method: int, size: int) -> Bytes:
+def _read_alone(reader: Reader, kind: Kind, method: int, size: int, passes: Passes) -> Bytes:
     count = size // kind.width
     if method == PLANES:
         return single.read_planes(reader, count * kind.width, kind.width)
     if not kind.exponent or kind.width == 1:
         raise CodecError("numbers without exponents by exponent")
-    return single.read_floats(reader, count, kind).view(np.uint8)
+    return single.read_floats(reader, count, kind, passes).view(np.uint8)

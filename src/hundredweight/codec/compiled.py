@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from hundredweight.codec.passes import UNCHANGED, Grouping, NumpyPasses
+from hundredweight.codec.values import ESCAPE, empty_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from hundredweight.codec.numbers import Bits, Kind
     from hundredweight.codec.passes import Partition, Passes
+    from hundredweight.codec.values import Parts, Runs
 
 _NO_DRIFT = np.zeros(0, np.int32)
 
@@ -31,7 +33,13 @@ def _input(item: Any) -> Any:
 
 _OCTETS, _INTS = numba.uint8[::1], numba.int64[::1]
 _CLASSES, _TABLE, _CONTEXTS, _DRIFT = (_input(item) for item in (numba.uint16, numba.uint8, numba.uint8, numba.int32))
+_COUNTS = _input(numba.int64)
 _WORDS = (numba.uint16, numba.uint32)
+
+
+def _planes(octets: Any, width: int) -> Any:
+    types: Any = numba.types
+    return types.UniTuple(octets, width)
 
 
 def _compile(function: Callable[..., None], *signatures: tuple[Any, ...]) -> Any:
@@ -117,6 +125,54 @@ def _join(parts: Any, classes: Any, group: Any, contexts: Any, places: Any, out:
             out[i] = parts[place]
 
 
+def _cut_of(word: Any) -> Any:
+    most = word(ESCAPE)
+
+    def cut(values: Any, counts: Any, lows: Any, symbols: Any, octets: Any, halves: Any) -> None:
+        start = half = 0
+        places = np.zeros(8, np.int64)
+        for run in range(len(counts)):
+            low, count = word(lows[run]), counts[run]
+            for i in range(start, start + count):
+                symbols[i] = min(word(values[i] >> low), most)
+            for index in range(lows[run] // 8):
+                plane, at, shift = octets[index], places[index] - start, word(8 * index)
+                for i in range(start, start + count):
+                    plane[at + i] = word(values[i] >> shift) & word(255)
+                places[index] += count
+            if lows[run] % 8:
+                at, shift = half - start, word(lows[run] // 8 * 8)
+                for i in range(start, start + count):
+                    halves[at + i] = word(values[i] >> shift) & word(15)
+                half += count
+            start += count
+
+    return cut
+
+
+def _paste_of(word: Any) -> Any:
+    def paste(symbols: Any, octets: Any, halves: Any, counts: Any, lows: Any, out: Any) -> None:
+        start = half = 0
+        places = np.zeros(8, np.int64)
+        for run in range(len(counts)):
+            low, count = word(lows[run]), counts[run]
+            for i in range(start, start + count):
+                out[i] = word(symbols[i]) << low
+            for index in range(lows[run] // 8):
+                plane, at, shift = octets[index], places[index] - start, word(8 * index)
+                for i in range(start, start + count):
+                    out[i] |= word(plane[at + i]) << shift
+                places[index] += count
+            if lows[run] % 8:
+                at, shift = half - start, word(lows[run] // 8 * 8)
+                for i in range(start, start + count):
+                    out[i] |= word(halves[at + i]) << shift
+                half += count
+            start += count
+
+    return paste
+
+
 assign = _compile(
     _assign,
     *((_input(word), _CLASSES, _TABLE, numba.int64, numba.int64, numba.int64, _OCTETS, _INTS) for word in _WORDS),
@@ -130,6 +186,15 @@ DIFFERENCE, RESTORE = (
     }
     for make in (_difference_of, _restore_of)
 )
+_PLANE = _input(numba.uint8)
+CUT = {
+    2: _compile(_cut_of(np.uint16), (_input(numba.uint16), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 2), _OCTETS)),
+    4: _compile(_cut_of(np.uint32), (_input(numba.uint32), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 4), _OCTETS)),
+}
+PASTE = {
+    2: _compile(_paste_of(np.uint16), (_PLANE, _planes(_PLANE, 2), _PLANE, _COUNTS, _COUNTS, numba.uint16[::1])),
+    4: _compile(_paste_of(np.uint32), (_PLANE, _planes(_PLANE, 4), _PLANE, _COUNTS, _COUNTS, numba.uint32[::1])),
+}
 
 
 def aligned(elements: Bits) -> Bits:
@@ -190,6 +255,21 @@ class CompiledPasses:
         if kind.width not in DIFFERENCE:
             return self.others.partition(base, kind, grouping)
         return CompiledPartition(base, kind, grouping)
+
+    def cut(self, values: Bits, runs: Runs) -> Parts:
+        width = values.dtype.itemsize
+        if width not in CUT:
+            return self.others.cut(values, runs)
+        parts = empty_parts(runs, width)
+        CUT[width](aligned(values), runs.counts, runs.lows, parts.symbols, tuple(parts.octets), parts.halves)
+        return parts
+
+    def paste(self, parts: Parts, runs: Runs, bits: np.dtype[Any]) -> Bits:
+        if bits.itemsize not in PASTE:
+            return self.others.paste(parts, runs, bits)
+        out = np.empty(runs.total, bits)
+        PASTE[bits.itemsize](parts.symbols, tuple(parts.octets), parts.halves, runs.counts, runs.lows, out)
+        return out
 
 
 def passes() -> Passes:

@@ -9,9 +9,11 @@ import numpy as np
 from hundredweight.codec import plan
 from hundredweight.codec.errors import CodecError
 from hundredweight.codec.passes import UNCHANGED, Grouping
-from hundredweight.codec.values import read_values, write_values
+from hundredweight.codec.values import Runs, read_values, write_values
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hundredweight.codec.numbers import Bits, Kind
     from hundredweight.codec.passes import Passes
     from hundredweight.codec.plan import Plan
@@ -23,16 +25,18 @@ MAX_CONTEXTS = 64
 MAX_GROUP_BITS = 16
 
 
-def write_delta(writer: Writer, raw: Bits, base: Bits, kind: Kind, passes: Passes, limit: int) -> int | None:
+def write_delta(
+    writer: Writer, raw: Bits, base: Bits, kind: Kind, passes: Passes, accept: Callable[[int], bool]
+) -> int | None:
     """`raw` against `base`, of equal length. How many elements were written: all, or all whole groups.
 
-    None, and nothing is written, where the estimate is `limit` bytes or more.
+    None, and nothing is written, where `accept` refuses the estimate, in bytes.
     """
     scale = plan.trailing_zeros(raw, base)
     table = None if scale else plan.drift(raw, base, kind)
     values = passes.difference(_scaled(raw, scale), _scaled(base, scale), kind, table)
     made = plan.make(values, base, kind)
-    if made.bits >= 8 * limit:
+    if not accept(made.bits // 8):
         return None
     group = made.grouping.group
     count = len(raw) // group * group if group else len(raw)
@@ -44,11 +48,8 @@ def write_delta(writer: Writer, raw: Bits, base: Bits, kind: Kind, passes: Passe
         writer.plane(changes.view(np.uint8))
     _write_grouping(writer, made)
     partition = passes.partition(base[:count], kind, made.grouping)
-    parts = partition.split(values[:count])
-    start = 0
-    for length, low in zip(partition.counts.tolist(), made.lows, strict=True):
-        write_values(writer, parts[start : start + length], low)
-        start += length
+    runs = Runs(partition.counts, np.array(made.lows, np.int64))
+    write_values(writer, partition.split(values[:count]), runs, passes)
     return count
 
 
@@ -69,11 +70,7 @@ def read_delta(reader: Reader, base: Bits, kind: Kind, passes: Passes) -> Bits:
     if grouping.group:
         base = base[: len(base) // grouping.group * grouping.group]
     partition = passes.partition(base, kind, grouping)
-    parts = np.empty(int(partition.counts.sum()), kind.bits)
-    start = 0
-    for length in partition.counts.tolist():
-        read_values(reader, parts[start : start + length])
-        start += length
+    parts = read_values(reader, partition.counts, kind.bits, passes)
     made = passes.restore(partition.join(parts), _scaled(base, scale), kind, drift)
     if scale:
         sign = kind.bits.type(1 << (8 * kind.width - 1))

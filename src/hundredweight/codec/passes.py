@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from hundredweight.codec.values import ESCAPE, empty_parts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from hundredweight.codec.numbers import Bits, Kind
+    from hundredweight.codec.values import Parts, Runs
 
 PIECE = 1 << 17
 """Elements at a time: temporaries stay in the cache, and calls are long enough for threads to overlap."""
@@ -63,6 +66,12 @@ class Passes(Protocol):
 
     def partition(self, base: Bits, kind: Kind, grouping: Grouping) -> Partition:
         """Group the elements of a base."""
+
+    def cut(self, values: Bits, runs: Runs) -> Parts:
+        """Symbols, and the bits below them."""
+
+    def paste(self, parts: Parts, runs: Runs, bits: np.dtype[Any]) -> Bits:
+        """The inverse of `cut`, but for symbols that say only that a value exceeds them."""
 
 
 def pieces(length: int, size: int = PIECE) -> Iterator[slice]:
@@ -175,3 +184,42 @@ class NumpyPasses:
 
     def partition(self, base: Bits, kind: Kind, grouping: Grouping) -> Partition:
         return NumpyPartition(base, kind, grouping)
+
+    def cut(self, values: Bits, runs: Runs) -> Parts:
+        parts = empty_parts(runs, values.dtype.itemsize)
+        kind = values.dtype.type
+        octets = [0] * len(parts.octets)
+        start = half = 0
+        for count, low in zip(runs.counts.tolist(), runs.lows.tolist(), strict=True):
+            run = values[start : start + count]
+            shifted = run >> kind(low)
+            np.minimum(shifted, kind(ESCAPE), out=shifted)
+            parts.symbols[start : start + count] = shifted
+            start += count
+            split = run.view(np.uint8)
+            for index in range(low // 8):
+                parts.octets[index][octets[index] : octets[index] + count] = split[index :: len(octets)]
+                octets[index] += count
+            if low % 8:
+                np.bitwise_and(split[low // 8 :: len(octets)], np.uint8(15), out=parts.halves[half : half + count])
+                half += count
+        return parts
+
+    def paste(self, parts: Parts, runs: Runs, bits: np.dtype[Any]) -> Bits:
+        values = np.empty(runs.total, bits)
+        octets = [0] * len(parts.octets)
+        start = half = 0
+        for count, low in zip(runs.counts.tolist(), runs.lows.tolist(), strict=True):
+            run = values[start : start + count]
+            np.left_shift(
+                parts.symbols[start : start + count], bits.type(low), out=run, dtype=bits, casting="same_kind"
+            )
+            start += count
+            split = run.view(np.uint8)
+            for index in range(low // 8):
+                split[index :: len(octets)] = parts.octets[index][octets[index] : octets[index] + count]
+                octets[index] += count
+            if low % 8:
+                split[low // 8 :: len(octets)] |= parts.halves[half : half + count]
+                half += count
+        return values

@@ -29,8 +29,8 @@ GROUP = 128
 SAMPLE = 1 << 15
 """Elements that statistics are taken of."""
 CONTEXTS = 48
-LENGTHS = 66
-"""Bit lengths of a value and one more: 0 to 64."""
+EXPONENTS = 48
+"""So many exponents are told apart; those below count as the lowest of them, the rare ones above as the highest."""
 CONTEXT_BITS = 600
 """What one more context costs: its Huffman table, and the lengths of its runs."""
 
@@ -90,17 +90,16 @@ def drift(raw: Bits, base: Bits, kind: Kind) -> NDArray[np.int32] | None:
     whole = len(raw) // GROUP
     if kind.mantissa != 23 or whole < 64:
         return None
-    every = max(1, whole // 2048)
-    rows = slice(0, whole * GROUP)
-    frame = base[rows].reshape(-1, GROUP)[::every].reshape(-1)
-    moved = steps(raw[rows].reshape(-1, GROUP)[::every].reshape(-1), frame).reshape(-1, GROUP)
-    least, most = moved.min(axis=1).astype(np.int64), moved.max(axis=1).astype(np.int64)
-    near, far = np.minimum(abs(least), abs(most)), np.maximum(abs(least), abs(most))
-    quiet = ((least > 0) == (most > 0)) & (far > 0) & (far <= 3 * near + 8) & (far < 1 << 24)
-    if int(np.count_nonzero(quiet)) * 32 < len(quiet):
-        return None
+    rows, frames = (side[: whole * GROUP].reshape(-1, GROUP) for side in (raw, base))
+    for most in (128, 1024):
+        every = (whole - 1) // most + 1
+        frame = frames[::every]
+        moved = steps(rows[::every], frame)
+        quiet = _quiet(moved)
+        if int(np.count_nonzero(quiet)) * 32 < len(quiet):
+            return None
     found = moved[quiet].reshape(-1).astype(np.int64)
-    leading = leading_mantissa(frame.reshape(-1, GROUP)[quiet].reshape(-1), kind).astype(np.int64)
+    leading = leading_mantissa(frame[quiet].reshape(-1), kind).astype(np.int64)
     low, span = int(found.min()), int(found.max()) - int(found.min()) + 1
     if span <= 4096:
         seen = np.bincount(leading * span + (found - low), minlength=256 * span).reshape(256, span)
@@ -114,66 +113,75 @@ def drift(raw: Bits, base: Bits, kind: Kind) -> NDArray[np.int32] | None:
     return typical.astype(np.int32) if typical.any() else None
 
 
+def _quiet(moved: NDArray[Any]) -> NDArray[np.bool_]:
+    """Rows whose steps have one sign and like size."""
+    least, most = moved.min(axis=1).astype(np.int64), moved.max(axis=1).astype(np.int64)
+    near, far = np.minimum(abs(least), abs(most)), np.maximum(abs(least), abs(most))
+    quiet: NDArray[np.bool_] = ((least > 0) == (most > 0)) & (far > 0) & (far <= 3 * near + 8) & (far < 1 << 24)
+    return quiet
+
+
 def make(values: Bits, base: Bits, kind: Kind) -> Plan:
-    """A plan for these differences."""
+    """A plan for these differences: in groups, unless the classes of groups cost more than they tell."""
     whole = len(values) // GROUP
     if whole < 32:
         every = len(values) // SAMPLE + 1
-        return _plain(values[::every], exponents(base[::every], kind), len(values))
+        first, seen = _seen(values[::every], base[::every], kind, np.zeros(len(values[::every]), np.int64), 1)
+        return _plan(seen, first, kind.width, len(values), 0, np.zeros(0, np.uint16))
     rows = values[: whole * GROUP].reshape(-1, GROUP)
-    frame = base[: whole * GROUP].reshape(-1, GROUP)
     every = (len(rows) * GROUP - 1) // SAMPLE + 1
-    sample, sample_frame = rows[::every], frame[::every]
-    found = exponents(sample_frame.reshape(-1), kind)
-    plain = _plain(sample.reshape(-1), found, len(values))
-    grouped = _grouped(rows, sample, found.reshape(sample.shape), every)
-    return min(plain, grouped, key=lambda plan: plan.bits)
-
-
-def _plain(sample: Bits, found: NDArray[np.uint8], total: int) -> Plan:
-    lengths = bit_lengths(sample).astype(np.int64)
-    table, lows, bits = _contexts(lengths, found.astype(np.int64), 1, total, sample.dtype.itemsize)
-    return Plan(Grouping(0, np.zeros(0, np.uint16), table, len(lows)), lows, bits)
-
-
-def _grouped(rows: Bits, sample: Bits, found: NDArray[np.uint8], every: int) -> Plan:
     magnitudes = bit_lengths(rows[:, ::4].reshape(-1)).reshape(-1, GROUP // 4).sum(axis=1, dtype=np.uint16)
     levels = magnitudes * np.uint16(2) // np.uint16(GROUP // 4)
     changed = np.bitwise_or.reduce(rows.view(np.uint64), axis=1) != 0
-    present = np.unique(levels[changed])
-    classes = np.searchsorted(present, levels).astype(np.uint16)
-    side = _entropy(np.bincount(np.where(changed, classes + 1, 0)))
-    classes[~changed] = UNCHANGED
-    live = changed[::every]
-    lengths = bit_lengths(sample[live].reshape(-1)).astype(np.int64)
-    cells = (classes[::every][live].astype(np.int64)[:, None] * 256 + found[live]).reshape(-1)
-    total = int(np.count_nonzero(changed)) * GROUP
-    table, lows, bits = _contexts(lengths, cells, len(present), total, rows.dtype.itemsize)
-    return Plan(Grouping(GROUP, classes, table, len(lows)), lows, bits + side + 8 * len(present) * 8)
+    present = np.flatnonzero(np.bincount(levels[changed]))
+    count = len(present)
+    classes = np.where(changed, np.searchsorted(present, levels), count)
+    sample, frame = (side[: whole * GROUP].reshape(-1, GROUP)[::every].reshape(-1) for side in (values, base))
+    # Groups without a change are one more class here, so that the sum over all classes is the segment without classes.
+    first, seen = _seen(sample, frame, kind, classes[::every].repeat(GROUP), count + 1)
+    plain = _plan(seen.sum(axis=0, keepdims=True), first, kind.width, len(values), 0, np.zeros(0, np.uint16))
+    side = _entropy(np.bincount(classes)) + 64 * count
+    named = np.where(changed, classes, UNCHANGED).astype(np.uint16)
+    grouped = _plan(seen[:count], first, kind.width, int(np.count_nonzero(changed)) * GROUP, side, named)
+    return min(plain, grouped, key=lambda plan: plan.bits)
 
 
-def _contexts(
-    lengths: Ints, cells: Ints, classes: int, total: int, width: int
-) -> tuple[NDArray[np.uint8], tuple[int, ...], int]:
-    """The context of each of `classes * 256` cells, the low bits of each context, and the estimate."""
-    counts = np.bincount(cells, minlength=256 * classes)
-    sums = np.bincount(cells, weights=lengths, minlength=256 * classes).astype(np.int64)
-    level = sums * 2 // np.maximum(counts, 1)
+def _seen(values: Bits, base: Bits, kind: Kind, classes: Ints, count: int) -> tuple[int, Ints]:
+    """The first exponent that is told apart, and how often each class, exponent and bit length occur together."""
+    found = exponents(base, kind)
+    tails = np.cumsum(np.bincount(found, minlength=256)[::-1])
+    last = 255 - int(np.searchsorted(tails, len(found) // 1024, side="right")) if len(found) else 0
+    first = min(max(last - EXPONENTS + 1, 0), 256 - EXPONENTS)
+    lengths = 8 * kind.width + 2
+    column = np.minimum(np.maximum(found, np.uint8(first)) - np.uint8(first), np.uint8(EXPONENTS - 1))
+    keys = (classes * EXPONENTS + column) * lengths + bit_lengths(values)
+    return first, np.bincount(keys, minlength=count * EXPONENTS * lengths).reshape(count, EXPONENTS, lengths)
+
+
+def _plan(seen: Ints, first: int, width: int, total: int, side: int, classes: NDArray[np.uint16]) -> Plan:
+    """A context for each class and exponent, by mean bit length; `total` values will be coded."""
+    cells = seen.reshape(-1, seen.shape[2])
+    counts = cells.sum(axis=1)
+    level = cells @ (2 * np.arange(seen.shape[2])) // np.maximum(counts, 1)
     _fill(level, counts)
-    merged = _merge(np.bincount(level, weights=counts, minlength=2 * LENGTHS).astype(np.int64))
-    table = merged[level].astype(np.uint8)
+    merged = _merge(np.bincount(level, weights=counts, minlength=2 * seen.shape[2]).astype(np.int64))
+    context = merged[level]
     used = int(merged[-1]) + 1
-    seen = np.bincount(table[cells] * np.int64(LENGTHS) + lengths, minlength=used * LENGTHS).reshape(used, LENGTHS)
-    costs = np.stack([_cost(seen, low, width) for low in range(0, min(8 * width, 60), STEP)])
-    best = costs.argmin(axis=0)
-    bits = int(costs.min(axis=0).sum()) * total // (256 * max(len(cells), 1)) + used * CONTEXT_BITS
-    return table, tuple(int(step) * STEP for step in best), bits
+    by_context = np.zeros((used, seen.shape[2]), np.int64)
+    held = np.flatnonzero(counts)
+    np.add.at(by_context, context[held], cells[held])
+    costs = _costs(by_context, width)
+    best = costs.argmin(axis=1)
+    bits = int(costs.min(axis=1).sum()) * total // (256 * max(int(counts.sum()), 1)) + used * CONTEXT_BITS + side
+    columns = np.clip(np.arange(256) - first, 0, EXPONENTS - 1)
+    table = context.reshape(-1, EXPONENTS)[:, columns].reshape(-1).astype(np.uint8)
+    return Plan(Grouping(GROUP if len(classes) else 0, classes, table, used), tuple((best * STEP).tolist()), bits)
 
 
 def _fill(level: Ints, counts: Ints) -> None:
     """Cells that the sample does not have take the level of the nearest exponent below, or else above, in their class."""
-    by_class, known = level.reshape(-1, 256), counts.reshape(-1, 256) > 0
-    index = np.where(known, np.arange(256), -1)
+    by_class, known = level.reshape(-1, EXPONENTS), counts.reshape(-1, EXPONENTS) > 0
+    index = np.where(known, np.arange(EXPONENTS), -1)
     below = np.maximum.accumulate(index, axis=1)
     first = known.argmax(axis=1)[:, None]
     by_class[:] = np.take_along_axis(by_class, np.where(below < 0, first, below), axis=1)
@@ -202,13 +210,23 @@ def _entropy(counts: Ints) -> int:
     return int((counts * (_LOG[counts.sum()] - _LOG[counts])).sum()) * scale // 256
 
 
-def _cost(seen: Ints, low: int, width: int) -> Ints:
-    """1/256 bits that each row's values take with `low` bits below their symbols; those of one bit length count as uniform."""
-    total = seen.sum(axis=1)
-    pooled = seen[:, : low + 1].sum(axis=1)
-    above = seen[:, low + 1 :]
-    cost = pooled * (_LOG[total] - _LOG[pooled]) + (above * (_LOG[total][:, None] - _LOG[above])).sum(axis=1)
-    cost += 256 * (above * np.arange(above.shape[1])).sum(axis=1)
-    cost += 256 * low * total
-    result: Ints = cost + 256 * 8 * width * seen[:, low + 9 :].sum(axis=1)
+def _costs(seen: Ints, width: int) -> Ints:
+    """1/256 bits that each row's values take, by the number of bits below their symbols in steps. Values of one bit length are
+    taken as uniform."""
+    lows = np.arange(0, min(8 * width, 60), STEP)
+    total = seen.sum(axis=1, keepdims=True)
+    above = _tails(seen)
+    symbols = _tails(seen * (_LOG[total] - _LOG[seen]))
+    lengths = _tails(seen * np.arange(seen.shape[1]))
+    pooled = total - above[:, lows + 1]
+    costs = pooled * (_LOG[total] - _LOG[pooled]) + symbols[:, lows + 1]
+    costs += 256 * (lengths[:, lows + 1] - (lows + 1) * above[:, lows + 1])
+    result: Ints = costs + 256 * (lows * total + 8 * width * above[:, np.minimum(lows + 9, seen.shape[1])])
+    return result
+
+
+def _tails(counts: Ints) -> Ints:
+    """Sums of each row from every place on, and the empty one."""
+    sums = counts.cumsum(axis=1)
+    result: Ints = sums[:, -1:] - np.concatenate([np.zeros((len(sums), 1), np.int64), sums], axis=1)
     return result

@@ -8,10 +8,11 @@ import numpy as np
 
 from hundredweight.codec.errors import CodecError
 from hundredweight.codec.passes import pieces
-from hundredweight.codec.values import ESCAPE, read_values, write_values
+from hundredweight.codec.values import ESCAPE, Runs, read_values, write_values
 
 if TYPE_CHECKING:
     from hundredweight.codec.numbers import Bits, Kind
+    from hundredweight.codec.passes import Passes
     from hundredweight.codec.streams import Bytes, Reader, Writer
 
 
@@ -20,7 +21,7 @@ def float_low(kind: Kind) -> int:
     return {2: 8 if kind.mantissa == 10 else 4, 4: 20, 8: 48}[kind.width]
 
 
-def write_floats(writer: Writer, raw: Bits, kind: Kind) -> None:
+def write_floats(writer: Writer, raw: Bits, kind: Kind, passes: Passes) -> None:
     """The exponent with the top of the mantissa as a symbol: both are far from uniform, the rest is not."""
     low = float_low(kind)
     top, one = kind.bits.type(8 * kind.width - 1), kind.bits.type(1)
@@ -28,15 +29,14 @@ def write_floats(writer: Writer, raw: Bits, kind: Kind) -> None:
     origin = _window(turned[:: len(turned) // 65536 + 1] >> kind.bits.type(low))
     turned -= kind.bits.type(origin << low)
     writer.varint(origin)
-    write_values(writer, turned, low)
+    write_values(writer, turned, Runs(np.array([len(turned)]), np.array([low])), passes)
 
 
-def read_floats(reader: Reader, length: int, kind: Kind) -> Bits:
+def read_floats(reader: Reader, length: int, kind: Kind, passes: Passes) -> Bits:
     low = float_low(kind)
     top, one = kind.bits.type(8 * kind.width - 1), kind.bits.type(1)
     origin = reader.varint((1 << (8 * kind.width - low)) - 1)
-    turned = np.empty(length, kind.bits)
-    read_values(reader, turned)
+    turned = read_values(reader, np.array([length]), kind.bits, passes)
     for piece in pieces(length):
         part = turned[piece]
         part += kind.bits.type(origin << low)

@@ -1,11 +1,13 @@
-"""A run of unsigned integers of like magnitude as one symbol each, the bits below it, and the few that exceed it.
+"""Runs of unsigned integers, each of like magnitudes: one symbol a value, the bits below it, and the few that exceed it.
 
 The symbol is the value without its `low` lowest bits, at most 255: that is where nearly all of the redundancy is, when `low` is
 chosen well. Where most symbols are zero, only the gaps between the others are coded: Huffman cannot go below a bit a symbol.
+Symbols are coded run by run; what is below them and beyond them is joined over all runs.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,67 +15,110 @@ import numpy as np
 from hundredweight.codec.errors import CodecError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from hundredweight.codec.passes import Passes
     from hundredweight.codec.streams import Bytes, Reader, Writer
 
     Values = NDArray[Any]
 
 ESCAPE = 255
 SPARSE = 0x80
-MAX_STEPS = 15
 STEP = 4
 """`low` is a multiple of this: halves of bytes are cheap to split and join by whole arrays, and coarse enough to choose from."""
 
 
-def write_values(writer: Writer, values: Values, low: int) -> None:
-    """All of `values` (unsigned, of any width); `low` is less than their width in bits."""
-    symbols = _symbols(values, low)
-    nonzero = int(np.count_nonzero(symbols))
-    sparse = 2 * nonzero < len(symbols)
-    writer.octets(low // STEP | (SPARSE if sparse else 0))
-    if sparse:
-        _write_sparse(writer, symbols, nonzero)
-    else:
-        writer.symbols(symbols)
-    escapes = np.flatnonzero(symbols == ESCAPE)
-    if len(escapes):
-        writer.run(values[escapes].view(np.uint8), None)
-    if low:
-        _write_low(writer, values, low)
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """How long each run is, and how many bits are below its symbols."""
+
+    counts: NDArray[np.int64]
+    lows: NDArray[np.int64]
+
+    @property
+    def total(self) -> int:
+        return int(self.counts.sum())
+
+    def octets(self, index: int) -> int:
+        """Values with a whole byte `index` below their symbols."""
+        return int(self.counts[self.lows >= 8 * index + 8].sum())
+
+    @property
+    def halves(self) -> int:
+        """Values with half a byte below their symbols, above the whole ones."""
+        return int(self.counts[self.lows % 8 > 0].sum())
 
 
-def read_values(reader: Reader, out: Values) -> None:
-    """Fill `out` with as many values as it is long."""
-    head = reader.byte()
-    low = (head & ~SPARSE) * STEP
-    width = out.dtype.itemsize
-    if low >= 8 * width:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Values cut in pieces: a symbol each; bytes below, `octets[i]` those of significance i; half bytes, one a byte."""
+
+    symbols: Bytes
+    octets: Sequence[Bytes]
+    halves: Bytes
+
+
+def empty_parts(runs: Runs, width: int) -> Parts:
+    """Room for `runs` of values of `width` bytes."""
+    octets = [np.empty(runs.octets(index), np.uint8) for index in range(width)]
+    return Parts(np.empty(runs.total, np.uint8), octets, np.empty(runs.halves, np.uint8))
+
+
+def write_values(writer: Writer, values: Values, runs: Runs, passes: Passes) -> None:
+    """All of `values` (unsigned, of any width). The reader knows the lengths of the runs; each low is less than the width."""
+    parts = passes.cut(values, runs)
+    start = 0
+    for count, low in zip(runs.counts.tolist(), runs.lows.tolist(), strict=True):
+        _write_symbols(writer, parts.symbols[start : start + count], low)
+        start += count
+    if start and int(parts.symbols.max()) == ESCAPE:
+        writer.run(values[parts.symbols == ESCAPE].view(np.uint8), None)
+    for octets in parts.octets:
+        writer.noise(octets)
+    middle = (len(parts.halves) + 1) // 2
+    packed = parts.halves[:middle].copy()
+    packed[: len(parts.halves) - middle] |= parts.halves[middle:] << np.uint8(4)
+    writer.noise(packed)
+
+
+def read_values(reader: Reader, counts: NDArray[np.int64], bits: np.dtype[Any], passes: Passes) -> Values:
+    """The values of runs of these lengths."""
+    runs = Runs(counts, np.zeros(len(counts), np.int64))
+    symbols = np.empty(runs.total, np.uint8)
+    start = 0
+    for index, count in enumerate(counts.tolist()):
+        head = reader.byte()
+        runs.lows[index] = (head & ~SPARSE) * STEP
+        target = symbols[start : start + count]
+        if head & SPARSE:
+            _read_sparse(reader, target)
+        else:
+            target[:] = reader.run(count)
+        start += count
+    if len(counts) and int(runs.lows.max()) >= 8 * bits.itemsize:
         raise CodecError("a block splits values below their lowest bit")
-    symbols = _read_sparse(reader, len(out)) if head & SPARSE else reader.run(len(out))
     escapes = np.flatnonzero(symbols == ESCAPE)
-    escaped = reader.run(len(escapes) * width).view(out.dtype) if len(escapes) else None
-    if low:
-        np.left_shift(symbols, out.dtype.type(low), out=out, dtype=out.dtype, casting="same_kind")
-        _read_low(reader, out, low)
-    else:
-        out[:] = symbols
-    if escaped is not None:
-        out[escapes] = escaped
+    escaped = reader.run(len(escapes) * bits.itemsize).view(bits)
+    octets = [reader.run(runs.octets(index)) for index in range(bits.itemsize)]
+    values = passes.paste(Parts(symbols, octets, _read_halves(reader, runs.halves)), runs, bits)
+    values[escapes] = escaped
+    return values
 
 
-def _symbols(values: Values, low: int) -> Bytes:
-    shifted = values >> values.dtype.type(low) if low else values
-    if values.dtype.itemsize > 1:
-        shifted = np.minimum(shifted, values.dtype.type(ESCAPE))
-    return shifted.astype(np.uint8)
-
-
-def _write_sparse(writer: Writer, symbols: Bytes, nonzero: int) -> None:
+def _write_symbols(writer: Writer, symbols: Bytes, low: int) -> None:
+    marked = symbols != 0
+    nonzero = int(np.count_nonzero(marked))
+    if 2 * nonzero >= len(symbols):
+        writer.octets(low // STEP)
+        writer.symbols(symbols)
+        return
+    writer.octets(low // STEP | SPARSE)
     writer.varint(nonzero)
     if not nonzero:
         return
-    positions = np.flatnonzero(symbols != 0)
+    positions = np.flatnonzero(marked)
     gaps = np.diff(positions, prepend=-1) - 1
     longer = gaps // 255
     if longer.any():
@@ -86,41 +131,24 @@ def _write_sparse(writer: Writer, symbols: Bytes, nonzero: int) -> None:
     writer.symbols(symbols[positions] - np.uint8(1))
 
 
-def _read_sparse(reader: Reader, length: int) -> Bytes:
-    symbols = np.zeros(length, np.uint8)
-    nonzero = reader.varint(length)
+def _read_sparse(reader: Reader, symbols: Bytes) -> None:
+    symbols[:] = 0
+    nonzero = reader.varint(len(symbols))
     if not nonzero:
-        return symbols
-    longer = reader.varint(length // 255)
+        return
+    longer = reader.varint(len(symbols) // 255)
     coded = reader.run(nonzero + longer)
     ends = coded != 255
     positions = np.cumsum(coded.astype(np.int64) + ends)[ends] - 1
-    if len(positions) != nonzero or positions[-1] >= length:
+    if len(positions) != nonzero or positions[-1] >= len(symbols):
         raise CodecError("gaps in a block lead past its end")
     symbols[positions] = reader.run(nonzero) + np.uint8(1)
-    return symbols
 
 
-def _write_low(writer: Writer, values: Values, low: int) -> None:
-    whole = low // 8
-    octets = values.view(np.uint8)
-    for index in range(whole):
-        writer.noise(np.ascontiguousarray(octets[index :: values.dtype.itemsize]))
-    if low % 8:
-        half = octets[whole :: values.dtype.itemsize] & np.uint8(15)
-        middle = (len(half) + 1) // 2
-        half[: len(half) - middle] |= half[middle:] << np.uint8(4)
-        writer.noise(half[:middle])
-
-
-def _read_low(reader: Reader, out: Values, low: int) -> None:
-    whole = low // 8
-    octets = out.view(np.uint8)
-    for index in range(whole):
-        octets[index :: out.dtype.itemsize] = reader.run(len(out))
-    if low % 8:
-        middle = (len(out) + 1) // 2
-        halves = reader.run(middle)
-        target = octets[whole :: out.dtype.itemsize]
-        target[:middle] |= halves & np.uint8(15)
-        target[middle:] |= halves[: len(out) - middle] >> np.uint8(4)
+def _read_halves(reader: Reader, count: int) -> Bytes:
+    middle = (count + 1) // 2
+    packed = reader.run(middle)
+    halves = np.empty(count, np.uint8)
+    np.bitwise_and(packed, np.uint8(15), out=halves[:middle])
+    np.right_shift(packed[: count - middle], np.uint8(4), out=halves[middle:])
+    return halves
