@@ -218,6 +218,22 @@ def test_missing_objects_are_fetched(story: Story) -> None:
     assert (story.folder / NAME).read_bytes() == weights(l1=10, l2=20)
 
 
+def test_a_damaged_object_is_not_merged_into_a_new_one(story: Story) -> None:
+    story.commit("a", {NAME: weights(l1=10)})
+    oid = pointer_of(weights(l1=10)).oid
+    story.commit("b", {NAME: weights(l2=20)})
+    stored = story.folder / ".git" / "lfs" / "objects" / oid[:2] / oid[2:4] / oid
+    stored.write_bytes(weights(l1=11))
+    said = story.git("merge", "a", check=False)
+    assert f"object {oid[:12]} of '{NAME}' is damaged in the local store; it was moved to" in said
+    assert "is not here and could not be fetched" in said
+    assert story.status == f"UU {NAME}"
+    assert (story.folder / ".git" / "lfs" / "bad" / oid).read_bytes() == weights(l1=11)
+    stored.write_bytes(weights(l1=10))
+    story.git("checkout", "--merge", "--", NAME)
+    assert (story.folder / NAME).read_bytes() == weights(l1=10, l2=20)
+
+
 def test_an_object_that_cannot_be_had_is_a_conflict(story: Story) -> None:
     story.commit("a", {NAME: weights(l1=10)})
     oid = story.git("show", f"a:{NAME}").split("sha256:")[1].split()[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hundredweight.client.merge_plan import Conflict, Item, Items, MergePlan, merge_metadata, plan_merge, renames
 from hundredweight.client.merge_rules import BadStrategy, MergeRules, configured_rules, parse_rules
@@ -116,6 +118,35 @@ def test_equal_tensors_are_no_rename() -> None:
     """Which of two equal ones became which is anybody's guess; so are tensors without elements."""
     assert renames(items(a="0", b="0"), items(x="0", y="0")) == {}
     assert renames(items(a=("", "F32", (0,))), items(b=("", "F32", (0,)))) == {}
+
+
+VERSIONS = st.tuples(*[st.dictionaries(st.sampled_from("abcd"), st.sampled_from("012"))] * 3)
+
+
+@given(VERSIONS)
+def test_without_renames_it_is_the_merge_of_maps(versions: tuple[dict[str, str], ...]) -> None:
+    # The name in the bytes: no two tensors are alike, so none is taken for renamed.
+    base, ours, theirs = (items(**{name: name + value for name, value in one.items()}) for one in versions)
+    plan = plan_merge(base, ours, theirs, NONE)
+    expected, conflicts = {}, set()
+    for name in {*base, *ours, *theirs}:
+        before, mine, other = base.get(name), ours.get(name), theirs.get(name)
+        if mine != other and before not in (mine, other):
+            conflicts.add(name)
+        elif (chosen := other if mine == before else mine) is not None:
+            expected[name] = chosen
+    assert {conflict.name for conflict in plan.conflicts} == conflicts
+    assert {result.name: result.item for result in plan.results} == expected
+
+
+@given(VERSIONS)
+def test_sides_are_equal(versions: tuple[dict[str, str], ...]) -> None:
+    """With renames too, exchanging the sides changes no outcome."""
+    base, ours, theirs = (items(**one) for one in versions)
+    one, other = plan_merge(base, ours, theirs, NONE), plan_merge(base, theirs, ours, NONE)
+    assert bool(one.conflicts) == bool(other.conflicts)
+    if not one.conflicts:
+        assert {r.name: r.item.content for r in one.results} == {r.name: r.item.content for r in other.results}
 
 
 def test_without_a_base_everything_was_added() -> None:

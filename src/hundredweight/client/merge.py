@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.files import AtomicFile, copy_content, write_file
 from hundredweight.base.ids import Oid
+from hundredweight.client.damage import ObjectDamaged, set_aside
 from hundredweight.client.merge_weights import NotMergeable, plan, read_versions, write
 from hundredweight.client.weight_files import CannotOpen, open_file
 from hundredweight.protocol.pointer import CUTOFF, Pointer, try_parse
@@ -135,9 +136,23 @@ class _Objects:
         if pointer.extensions:
             raise NotMergeable(self._path, "its content went through LFS extensions")
         store = self._workspace.store
-        if not store.has(pointer.oid, pointer.size):
+        if not store.has(pointer.oid, pointer.size) or self._set_aside(pointer):
             self._fetch(pointer)
         return store.path(pointer.oid)
+
+    def _set_aside(self, pointer: Pointer) -> bool:
+        """Whether the object was damaged, and is out of the way now: merged into a new one it would look sound for ever. Raises
+        `ObjectDamaged` where it cannot be moved."""
+        with open(self._workspace.store.path(pointer.oid), "rb") as stored:
+            if hashlib.file_digest(stored, "sha256").hexdigest() == pointer.oid:
+                return False
+            aside = set_aside(self._workspace.store, pointer.oid, stored.fileno())
+        if not aside:
+            raise ObjectDamaged(self._path, pointer.oid, aside)
+        self._say(
+            f"object {pointer.oid[:12]} of '{self._path}' is damaged in the local store; it was moved to '{aside}'"
+        )
+        return True
 
     def _fetch(self, pointer: Pointer) -> None:
         self._say(f"fetching object {pointer.oid[:12]} of '{self._path}'")
