@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hundredweight.base import trace
 from hundredweight.client.workspace import Workspace, open_workspace
 from hundredweight.git.config import Config
 from hundredweight.git.repository import Repository
@@ -32,11 +33,15 @@ def test_git_configuration_wins_over_the_shipped_one(tmp_path: Path) -> None:
     git.output("init", "-q")
     (tmp_path / ".lfsconfig").write_text("[lfs]\nurl = https://shipped\nfetchinclude = a\n[core]\neditor = evil\n")
     git.output("config", "lfs.url", "https://mine")
+    said: list[str] = []
+    trace.set_notice_sink(said.append)
     found = workspace(tmp_path)
+    assert said == []
     assert found.config.get("lfs.url") == "https://mine"
     assert found.config.get("lfs.fetchinclude") == "a"
-    assert found.unsafe_keys == ["core.editor"]
     assert found.git_config.get("lfs.fetchinclude") == ""
+    trace.set_notice_sink(None)
+    assert said == ["warning: These unsafe '.lfsconfig' keys were ignored:\n\n  core.editor"]
 
 
 @pytest.mark.parametrize(

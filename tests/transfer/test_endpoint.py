@@ -128,12 +128,17 @@ def test_access_modes(rig: Rig) -> None:
     assert known.access("https://h/c") == "none"
     known.set_access("https://ann:pw@h/c", "basic")
     assert known.access("https://h/c") == "basic"
+    assert load(rig.git).get("lfs.https://h/c.access") == ""
+    known.keep_access("https://ann@h/c")
     assert load(rig.git).get("lfs.https://h/c.access") == "basic"
+    known.keep_access("https://h/a/b")
+    assert load(rig.git).get("lfs.https://h/a/b.access") == ""
 
 
 def test_an_access_mode_that_cannot_be_kept_is_known_anyway(tmp_path: Path, git_env: dict[str, str]) -> None:
     known = Endpoints(Config(), Git(str(tmp_path), git_env))
     known.set_access("https://h/c", "basic")
+    known.keep_access("https://h/c")
     assert known.access("https://h/c") == "basic"
 
 

@@ -101,6 +101,8 @@ def test_nobody_knows(rig: Rig, faulty: FaultyServer) -> None:
     assert isinstance(failure.error, BatchFailed)
     assert isinstance(failure.error.cause, CredentialsMissing)
     assert f"Git credentials for {faulty.url} not found" in str(failure.error)
+    # One false 401 must not make every later command ask for a password.
+    assert load(rig.git).get(f"lfs.{faulty.url}.access") == ""
 
 
 def test_a_url_that_brings_credentials(rig: Rig, faulty: FaultyServer, lines: list[str]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from hundredweight.base.trace import notice
 from hundredweight.git import config, lfsconfig
 from hundredweight.git.config import parse_bool
 from hundredweight.git.quoting import unquote
@@ -31,7 +32,6 @@ class Workspace:
         self.variables = dict(variables)
         self.user_umask: int | None = None
         self._config: Config | None = None
-        self._unsafe: list[str] = []
         self._store: LooseStore | None = None
 
     @property
@@ -41,17 +41,15 @@ class Workspace:
 
     @property
     def config(self) -> Config:
-        """Git's configuration on top of `.lfsconfig`'s safe keys."""
+        """Git's configuration on top of `.lfsconfig`'s safe keys. Of others the user is warned, in git-lfs's words: nobody's
+        commit may run programs here."""
         if self._config is None:
-            shipped, self._unsafe = lfsconfig.read(self.repository)
+            shipped, unsafe = lfsconfig.read(self.repository)
+            if unsafe:
+                named = "".join(f"\n  {key}" for key in unsafe)
+                notice(f"warning: These unsafe '.lfsconfig' keys were ignored:\n{named}")
             self._config = shipped.below(self.git_config)
         return self._config
-
-    @property
-    def unsafe_keys(self) -> list[str]:
-        """Keys of `.lfsconfig` that were ignored; the edge warns of them."""
-        _ = self.config
-        return self._unsafe
 
     @property
     def lfs_folder(self) -> str:

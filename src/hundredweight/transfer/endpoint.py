@@ -56,6 +56,7 @@ class Endpoints:
         self.git = git
         self.git_dir = git_dir
         self._access: dict[str, str] = {}
+        self._unproven: set[str] = set()
 
     def endpoint(self, operation: str, remote: str = DEFAULT_REMOTE) -> Endpoint:
         """The endpoint for `download` or `upload`; its `url` is empty when there is none."""
@@ -131,10 +132,21 @@ class Endpoints:
         return self._access[url]
 
     def set_access(self, url: str, mode: str) -> None:
-        """Remember a mode, also in the clone's configuration, so that the next command sends credentials at once."""
+        """Remember a mode for this command."""
         url = without_user(url)
         trace(f"setting repository access to {mode}")
         self._access[url] = mode
+        self._unproven.add(url)
+
+    def keep_access(self, url: str) -> None:
+        """A mode that was set has served its purpose: from now on it is in the clone's configuration, so that the next command
+        sends credentials at once. Kept any earlier, one false 401 would make a public server ask for a password for ever."""
+        url = without_user(url)
+        try:
+            self._unproven.remove(url)
+        except KeyError:
+            return
+        mode = self._access[url]
         try:
             self.git.output("config", "--local", "--replace-all", f"lfs.{url}.access", mode)
         except GitError as error:

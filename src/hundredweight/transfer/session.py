@@ -92,6 +92,8 @@ class Session:
             raise _Refused(error, self._learn(error, request, access_url, credential)) from error
         if credential is not None and response.status < 300:
             self.credentials.approve(credential)
+        if access_url is not None and response.status < 300:
+            self.endpoints.keep_access(access_url)
         return response
 
     def _authorize(self, request: Request, access_url: str) -> Credential | None:

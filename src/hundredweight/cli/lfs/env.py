@@ -7,7 +7,6 @@ import sys
 
 from hundredweight.base.clock import SystemClock
 from hundredweight.cli.arguments import make_parser, parse
-from hundredweight.cli.lfs.opening import warn_of_unsafe_keys
 from hundredweight.cli.main import version_line
 from hundredweight.client.env import Surroundings
 from hundredweight.client.sweep import sweep
@@ -44,7 +43,6 @@ def surroundings(git: Git, environment: Environment) -> Surroundings:
         workspace = open_workspace(git, environment.variables)
     except (NotARepository, GitMissing):
         return Surroundings(git, _config_outside(git), environment.variables, None)
-    warn_of_unsafe_keys(workspace)
     sweep(workspace.store, SystemClock().now())
     return Surroundings(git, workspace.config, environment.variables, workspace)
 

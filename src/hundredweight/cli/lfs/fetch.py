@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hundredweight.base.progress import NullMeter
-from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
+from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.lfs.transfers import CommandRefused, checked_remote, refuse, report_failures
 from hundredweight.cli.progress import open_meter
 from hundredweight.client.fetch import Fetcher, history_rounds, recent_rounds, ref_rounds
@@ -54,7 +54,6 @@ def parser() -> argparse.ArgumentParser:
 def run(args: list[str], environment: Environment) -> int:
     options = parser().parse_intermixed_args(args)
     workspace = open_clone(environment)
-    warn_of_unsafe_keys(workspace)
     try:
         return _run(workspace, environment, options)
     except CommandRefused as error:

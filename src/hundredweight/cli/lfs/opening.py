@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from hundredweight.base.clock import SystemClock
 from hundredweight.base.errors import EXIT_NOT_A_REPOSITORY, CwtError
 from hundredweight.cli.umask import share
@@ -38,11 +36,3 @@ def open_clone(environment: Environment, *, work_tree: bool = False) -> Workspac
     ensure(workspace)
     sweep(workspace.store, SystemClock().now())
     return workspace
-
-
-def warn_of_unsafe_keys(workspace: Workspace) -> None:
-    """On stderr: keys of `.lfsconfig` that were ignored, since nobody's commit may run programs here."""
-    if workspace.unsafe_keys:
-        sys.stderr.write("warning: These unsafe '.lfsconfig' keys were ignored:\n\n")
-        for key in workspace.unsafe_keys:
-            sys.stderr.write(f"  {key}\n")

@@ -6,7 +6,7 @@ import sys
 
 from hundredweight.base.sizes import format_size
 from hundredweight.cli.arguments import make_parser, parse
-from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
+from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.tasks import Tasks
 from hundredweight.client.prune import PruneOptions, PrunePlan, execute, plan_prune
 from hundredweight.client.settings import Settings
@@ -50,7 +50,6 @@ def run(args: list[str], environment: Environment) -> int:
     if options.when_unverified not in ("halt", "continue"):
         return _stop(f"Invalid value for --when-unverified: {options.when_unverified}")
     workspace = open_clone(environment)
-    warn_of_unsafe_keys(workspace)
     settings = Settings(workspace.config, workspace.variables)
     tasks = Tasks(sys.stdout, live=settings.force_progress or sys.stdout.isatty())
     chosen = PruneOptions(

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from hundredweight.base.progress import NullMeter
-from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
+from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.lfs.transfers import CommandRefused, checked_remote, refuse, report_failures
 from hundredweight.cli.progress import open_meter
 from hundredweight.client.damage import ObjectDamaged
@@ -43,7 +43,6 @@ def parser() -> argparse.ArgumentParser:
 def run(args: list[str], environment: Environment) -> int:
     options = parser().parse_args(args)
     workspace = open_clone(environment)
-    warn_of_unsafe_keys(workspace)
     try:
         remote = checked_remote(workspace, options.remote) if options.remote else ""
         if refs.current(workspace.git) is None:

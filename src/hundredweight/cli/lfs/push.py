@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import EXIT_USAGE
-from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
+from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.lfs.transfers import CommandRefused, WholeMeter, checked_remote, refuse, report_failures
 from hundredweight.cli.progress import open_meter
 from hundredweight.client.lock_check import LockCheck, LockCheckFailed
@@ -56,7 +56,6 @@ def run(args: list[str], environment: Environment) -> int:
         print("Specify a remote and a remote branch name (`git lfs push origin main`)")
         return 1
     workspace = open_clone(environment)
-    warn_of_unsafe_keys(workspace)
     try:
         remote = checked_remote(workspace, options.remote)
         names = _names(options)

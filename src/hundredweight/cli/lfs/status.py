@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from hundredweight.cli.arguments import make_parser, parse
-from hundredweight.cli.lfs.opening import open_clone, warn_of_unsafe_keys
+from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.client.status import status, to_push
 
 TYPE_CHECKING = False
@@ -30,7 +30,6 @@ def parser() -> ArgumentParser:
 def run(args: list[str], environment: Environment) -> int:
     options = parse(args, parser, _DEFAULTS)
     workspace = open_clone(environment, work_tree=True)
-    warn_of_unsafe_keys(workspace)
     state = status(workspace)
     if options.porcelain:
         _porcelain(state)
