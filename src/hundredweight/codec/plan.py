@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 GROUP = 128
-SAMPLE = 1 << 15
+SAMPLE = 1 << 14
 """Elements that statistics are taken of."""
 CONTEXTS = 48
 EXPONENTS = 48
@@ -35,7 +35,7 @@ CONTEXT_BITS = 600
 """What one more context costs: its Huffman table, and the lengths of its runs."""
 
 # Logarithms to base 2 in 1/256, of the counts that a sample can have: floating point must not decide between two plans.
-_LOG = np.rint(np.log2(np.maximum(np.arange(SAMPLE + 1), 1)) * 256).astype(np.int64)
+_LOG = np.rint(np.log2(np.maximum(np.arange(2 * SAMPLE), 1)) * 256).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,23 +127,33 @@ def make(values: Bits, base: Bits, kind: Kind) -> Plan:
     if whole < 32:
         every = len(values) // SAMPLE + 1
         first, seen = _seen(values[::every], base[::every], kind, np.zeros(len(values[::every]), np.int64), 1)
-        return _plan(seen, first, kind.width, len(values), 0, np.zeros(0, np.uint16))
+        return _plan(seen, first, kind.width, len(values), 0, np.zeros(0, np.uint16), np.zeros(1, np.int64))
     rows = values[: whole * GROUP].reshape(-1, GROUP)
-    every = (len(rows) * GROUP - 1) // SAMPLE + 1
     magnitudes = bit_lengths(rows[:, ::4].reshape(-1)).reshape(-1, GROUP // 4).sum(axis=1, dtype=np.uint16)
     levels = magnitudes * np.uint16(2) // np.uint16(GROUP // 4)
     changed = np.bitwise_or.reduce(rows.view(np.uint64), axis=1) != 0
     present = np.flatnonzero(np.bincount(levels[changed]))
     count = len(present)
-    classes = np.where(changed, np.searchsorted(present, levels), count)
-    sample, frame = (side[: whole * GROUP].reshape(-1, GROUP)[::every].reshape(-1) for side in (values, base))
-    # Groups without a change are one more class here, so that the sum over all classes is the segment without classes.
-    first, seen = _seen(sample, frame, kind, classes[::every].repeat(GROUP), count + 1)
-    plain = _plan(seen.sum(axis=0, keepdims=True), first, kind.width, len(values), 0, np.zeros(0, np.uint16))
-    side = _entropy(np.bincount(classes)) + 64 * count
-    named = np.where(changed, classes, UNCHANGED).astype(np.uint16)
-    grouped = _plan(seen[:count], first, kind.width, int(np.count_nonzero(changed)) * GROUP, side, named)
+    classes = np.where(changed, np.searchsorted(present, levels), UNCHANGED).astype(np.uint16)
+    moved = np.flatnonzero(changed)
+    sampled = moved[:: len(moved) * GROUP // SAMPLE + 1]
+    sample, frame = (both[: whole * GROUP].reshape(-1, GROUP)[sampled].reshape(-1) for both in (values, base))
+    first, seen = _seen(sample, frame, kind, classes[sampled].astype(np.int64).repeat(GROUP), count)
+    side = _entropy(np.bincount(np.where(changed, classes, count))) + 64 * count
+    grouped = _plan(seen, first, kind.width, len(moved) * GROUP, side, classes, present)
+    plain = _plan(
+        _ungrouped(seen, len(moved), whole), first, kind.width, len(values), 0, classes[:0], np.zeros(1, np.int64)
+    )
     return min(plain, grouped, key=lambda plan: plan.bits)
+
+
+def _ungrouped(seen: Ints, moved: int, whole: int) -> Ints:
+    """As one class, with the groups that were not looked at because nothing moved in them."""
+    together = seen.sum(axis=0, keepdims=True)
+    still = together.sum(axis=2) * (whole - moved) // whole
+    scaled: Ints = -(-together * moved // whole)
+    scaled[:, :, 0] += still
+    return scaled
 
 
 def _seen(values: Bits, base: Bits, kind: Kind, classes: Ints, count: int) -> tuple[int, Ints]:
@@ -158,12 +168,15 @@ def _seen(values: Bits, base: Bits, kind: Kind, classes: Ints, count: int) -> tu
     return first, np.bincount(keys, minlength=count * EXPONENTS * lengths).reshape(count, EXPONENTS, lengths)
 
 
-def _plan(seen: Ints, first: int, width: int, total: int, side: int, classes: NDArray[np.uint16]) -> Plan:
-    """A context for each class and exponent, by mean bit length; `total` values will be coded."""
+def _plan(seen: Ints, first: int, width: int, total: int, side: int, classes: NDArray[np.uint16], levels: Ints) -> Plan:
+    """A context for each class and exponent, by mean bit length; `total` values will be coded.
+
+    `levels` are those of the classes as wholes, in case that the sample has none of them.
+    """
     cells = seen.reshape(-1, seen.shape[2])
     counts = cells.sum(axis=1)
     level = cells @ (2 * np.arange(seen.shape[2])) // np.maximum(counts, 1)
-    _fill(level, counts)
+    _fill(level, counts, levels)
     merged = _merge(np.bincount(level, weights=counts, minlength=2 * seen.shape[2]).astype(np.int64))
     context = merged[level]
     used = int(merged[-1]) + 1
@@ -178,13 +191,14 @@ def _plan(seen: Ints, first: int, width: int, total: int, side: int, classes: ND
     return Plan(Grouping(GROUP if len(classes) else 0, classes, table, used), tuple((best * STEP).tolist()), bits)
 
 
-def _fill(level: Ints, counts: Ints) -> None:
-    """Cells that the sample does not have take the level of the nearest exponent below, or else above, in their class."""
+def _fill(level: Ints, counts: Ints, levels: Ints) -> None:
+    """Cells that the sample lacks take the level of the nearest exponent below, or else above, or else of their class."""
     by_class, known = level.reshape(-1, EXPONENTS), counts.reshape(-1, EXPONENTS) > 0
     index = np.where(known, np.arange(EXPONENTS), -1)
     below = np.maximum.accumulate(index, axis=1)
     first = known.argmax(axis=1)[:, None]
-    by_class[:] = np.take_along_axis(by_class, np.where(below < 0, first, below), axis=1)
+    filled = np.take_along_axis(by_class, np.where(below < 0, first, below), axis=1)
+    by_class[:] = np.where(known.any(axis=1, keepdims=True), filled, levels[:, None])
 
 
 def _merge(population: Ints) -> Ints:

@@ -1,8 +1,8 @@
 """Runs of unsigned integers, each of like magnitudes: one symbol a value, the bits below it, and the few that exceed it.
 
 The symbol is the value without its `low` lowest bits, at most 255: that is where nearly all of the redundancy is, when `low` is
-chosen well. Where most symbols are zero, only the gaps between the others are coded: Huffman cannot go below a bit a symbol.
-Symbols are coded run by run; what is below them and beyond them is joined over all runs.
+chosen well. Huffman cannot go below a bit a symbol and is wasteful near it: so small symbols share a byte, as digits of it, and
+where hardly any differs from zero only the gaps between those are coded. Symbols are coded run by run; what is below them and beyond them is joined over all runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     Values = NDArray[Any]
 
 ESCAPE = 255
-SPARSE = 0x80
+LOW = 0x0F
+SINGLE, PAIRS, TRIPLES, QUADS, SPARSE = range(0, 0x50, 0x10)
+BASE = {PAIRS: 16, TRIPLES: 6, QUADS: 4}
+_DIGITS = {16: 2, 6: 3, 4: 4}
 STEP = 4
 """`low` is a multiple of this: halves of bytes are cheap to split and join by whole arrays, and coarse enough to choose from."""
 
@@ -90,12 +93,8 @@ def read_values(reader: Reader, counts: NDArray[np.int64], bits: np.dtype[Any], 
     start = 0
     for index, count in enumerate(counts.tolist()):
         head = reader.byte()
-        runs.lows[index] = (head & ~SPARSE) * STEP
-        target = symbols[start : start + count]
-        if head & SPARSE:
-            _read_sparse(reader, target)
-        else:
-            target[:] = reader.run(count)
+        runs.lows[index] = (head & LOW) * STEP
+        _read_symbols(reader, symbols[start : start + count], head & ~LOW)
         start += count
     if len(counts) and int(runs.lows.max()) >= 8 * bits.itemsize:
         raise CodecError("a block splits values below their lowest bit")
@@ -108,25 +107,78 @@ def read_values(reader: Reader, counts: NDArray[np.int64], bits: np.dtype[Any], 
 
 
 def _write_symbols(writer: Writer, symbols: Bytes, low: int) -> None:
-    marked = symbols != 0
-    nonzero = int(np.count_nonzero(marked))
-    if 2 * nonzero >= len(symbols):
-        writer.octets(low // STEP)
+    mode = _mode(symbols)
+    writer.octets(low // STEP | mode)
+    if mode == SINGLE:
         writer.symbols(symbols)
+    elif mode == SPARSE:
+        _write_sparse(writer, symbols)
+    else:
+        _write_digits(writer, symbols, BASE[mode])
+
+
+def _read_symbols(reader: Reader, symbols: Bytes, mode: int) -> None:
+    if mode == SINGLE:
+        symbols[:] = reader.run(len(symbols))
+    elif mode == SPARSE:
+        _read_sparse(reader, symbols)
+    elif mode in BASE:
+        _read_digits(reader, symbols, BASE[mode])
+    else:
+        raise CodecError(f"symbols in a block are of unknown kind {mode}")
+
+
+def _mode(symbols: Bytes) -> int:
+    """How the symbols are coded best, from some of them."""
+    some = symbols[:: len(symbols) // 4096 + 1]
+    counts = np.bincount(some, minlength=16)
+    at_least = len(some) - np.cumsum(counts)[[0, 2, 4, 14]]
+    if not len(some) or at_least[0] * 8 < len(some):
+        return SPARSE
+    for mode, more in ((QUADS, at_least[1]), (TRIPLES, at_least[2]), (PAIRS, at_least[3])):
+        if more * 24 < len(some):
+            return mode
+    return SINGLE
+
+
+def _write_digits(writer: Writer, symbols: Bytes, base: int) -> None:
+    """Symbols as digits of bytes, each with those a part of the run further on; what exceeds the highest digit follows."""
+    most = np.uint8(base - 1)
+    digits = np.minimum(symbols, most)
+    share = -(-len(symbols) // _DIGITS[base])
+    packed = digits[:share].copy()
+    for place in range(1, _DIGITS[base]):
+        part = digits[place * share : (place + 1) * share]
+        packed[: len(part)] += part * np.uint8(base**place)
+    writer.symbols(packed)
+    writer.symbols(symbols[digits == most] - most)
+
+
+def _read_digits(reader: Reader, symbols: Bytes, base: int) -> None:
+    share = -(-len(symbols) // _DIGITS[base])
+    rest = reader.run(share)
+    for place in range(_DIGITS[base]):
+        part = symbols[place * share : (place + 1) * share]
+        higher = rest // np.uint8(base)
+        part[:] = (rest - higher * np.uint8(base))[: len(part)]
+        rest = higher
+    more = np.flatnonzero(symbols == base - 1)
+    symbols[more] += reader.run(len(more))
+
+
+def _write_sparse(writer: Writer, symbols: Bytes) -> None:
+    positions = np.flatnonzero(symbols != 0)
+    writer.varint(len(positions))
+    if not len(positions):
         return
-    writer.octets(low // STEP | SPARSE)
-    writer.varint(nonzero)
-    if not nonzero:
-        return
-    positions = np.flatnonzero(marked)
     gaps = np.diff(positions, prepend=-1) - 1
     longer = gaps // 255
     if longer.any():
-        coded = np.full(nonzero + int(longer.sum()), 255, np.uint8)
+        coded = np.full(len(positions) + int(longer.sum()), 255, np.uint8)
         coded[np.cumsum(longer + 1) - 1] = gaps - 255 * longer
     else:
         coded = gaps.astype(np.uint8)
-    writer.varint(len(coded) - nonzero)
+    writer.varint(len(coded) - len(positions))
     writer.symbols(coded)
     writer.symbols(symbols[positions] - np.uint8(1))
 
