@@ -5,19 +5,25 @@ from __future__ import annotations
 import shutil
 import statistics
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 from bench.checkpoint8b import INDEX, Architecture, write_finetune, write_model
+from bench.codec import Coder, Segment, best_of, each, segments_of
 from bench.stage import Client, Hub, running_hub
-from bench.weights import codec, peers
+from bench.weights import peers
 from bench.weights.history import PAIRS, VERSIONS
 from bench.weights.journeys import Passage, Route, Team, route
 from hundredweight.codec.block import Profile
+from hundredweight.codec.kernel import Kernel
 
 DTYPES = ("fp32", "bf16")
 MODEL = "model.safetensors"
+TIMED = ("series_step0060_fp32", "series_step0060_bf16", "full_wd0_fp32", "full_wd0_bf16", "base_fp32", "base_bf16")
+REFERENCE = 40
+"""Bytes of a reference to a segment that is there already."""
 LINKS: Mapping[str, float | None] = {"loopback": None, "1 Gbit/s": 1000, "100 Mbit/s": 100}
 
 Result = dict[str, object]
@@ -65,14 +71,34 @@ def history_through_hub(files: Mapping[str, Path], client: Client, folder: Path)
 
 
 def codec_alone(files: Mapping[str, Path]) -> Result:
-    """Stored percent and speeds of one worker and two, for every version against its parent."""
+    """For every version against its parent what the codec stores; and its speeds for `TIMED`, in bytes a second."""
     found: Result = {}
     for name, base in parents():
-        before = files[base] if base else None
-        one = codec.measure(files[name], before, Profile.DEFAULT)
-        two = codec.measure(files[name], before, Profile.DEFAULT, workers=2)
-        found[name] = {**asdict(one), "base": base, "encode2": two.encode, "decode2": two.decode}
+        segments = list(segments_of(files[name], files[base] if base else None))
+        changed = [segment for segment in segments if segment.raw != segment.base]
+        coder = Coder(Profile.DEFAULT, Kernel.ON)
+        blocks = [coder.encode(segment) for segment in changed]
+        stored = sum(map(len, blocks)) + REFERENCE * (len(segments) - len(changed))
+        row: Result = {"base": base, "percent": 100 * stored / sum(len(segment.raw) for segment in segments)}
+        if name in TIMED:
+            row["kernel"] = [_speeds(Kernel.ON, changed, workers) for workers in (1, 2)]
+            row["numpy"] = _speeds(Kernel.OFF, changed, 1)
+        found[name] = row
     return found
+
+
+def _speeds(kernel: Kernel, changed: Sequence[Segment], workers: int) -> tuple[float, float]:
+    """Encoding and decoding, the better of two runs each. Raises `RuntimeError` when bytes come back changed."""
+    coder = Coder(Profile.DEFAULT, kernel)
+    size = sum(len(segment.raw) for segment in changed)
+    with ThreadPoolExecutor(workers) as pool:
+        blocks = list(pool.map(coder.encode, changed))
+        for segment, made in zip(changed, blocks, strict=True):
+            if coder.decode(segment, made) != segment.raw:
+                raise RuntimeError("other bytes came back")
+        encode = best_of(2, lambda: each(pool, coder.encode, changed))
+        decode = best_of(2, lambda: each(pool, coder.decode, changed, blocks))
+    return size / encode, size / decode
 
 
 def parents() -> list[tuple[str, str]]:

@@ -10,8 +10,9 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from bench.weights.tensors import Row, read_tensors
+from bench.codec import tensors_of
 
 ZIPNN_TYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
@@ -44,33 +45,30 @@ def zipnn(files: list[Path]) -> Kept:
     stored = raw = 0
     seconds = [0.0, 0.0]
     for path in files:
-        rows = read_tensors(path)
+        tensors = tensors_of(path)
         raw += path.stat().st_size
-        stored += path.stat().st_size - sum(len(row.data) for row in rows.values())
-        for row in rows.values():
-            digest = hashlib.sha256(row.data).digest()
+        stored += path.stat().st_size - sum(len(data) for _, data in tensors.values())
+        for dtype, data in tensors.values():
+            digest = hashlib.sha256(data).digest()
             if digest in seen:
                 continue
             seen.add(digest)
-            stored += _zipnn_tensor(coders, row, seconds)
+            stored += _zipnn_tensor(coders[dtype], data, seconds) if dtype in coders else len(data)
     return Kept(raw, stored, *seconds)
 
 
-def _zipnn_tensor(coders: dict[str, object], row: Row, seconds: list[float]) -> int:
-    coder = coders.get(row.dtype)
-    if coder is None:
-        return len(row.data)
+def _zipnn_tensor(coder: Any, data: bytes, seconds: list[float]) -> int:
     # It sorts the bytes that it is given in place.
-    data = bytearray(row.data)
+    content = bytearray(data)
     begin = time.perf_counter()
-    packed = coder.compress(data)  # type: ignore[attr-defined]
+    packed = coder.compress(content)
     middle = time.perf_counter()
-    unpacked = coder.decompress(packed)  # type: ignore[attr-defined]
+    unpacked = coder.decompress(packed)
     seconds[0] += middle - begin
     seconds[1] += time.perf_counter() - middle
-    if unpacked != row.data:
+    if unpacked != data:
         raise RuntimeError("ZipNN gave other bytes back")
-    return min(len(packed), len(row.data))
+    return min(len(packed), len(data))
 
 
 def xet(files: list[Path], folder: Path) -> Kept:
