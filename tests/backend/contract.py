@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hundredweight.backend.interface import READ_CHUNK, Backend, InvalidKey, KeyMissing, Stat
+from hundredweight.backend.interface import READ_CHUNK, Backend, BackendFailed, InvalidKey, KeyMissing, Stat
 
 BAD_KEYS = [
     "",
@@ -210,3 +210,49 @@ class BackendContract:
         backend.check()
         assert list(backend.list()) == []
         assert backend.clean() == 0
+
+    def test_a_stage_is_found_again_until_it_is_published(self, backend: Backend) -> None:
+        assert backend.stage("s.1", create=False) is None
+        stage = backend.stage("s.1", create=True)
+        assert stage is not None
+        stage.write_at(6, [b"wor", b"ld", memoryview(b"!")])
+        again = backend.stage("s.1", create=False)
+        assert again is not None
+        again.write_at(0, [b"hello "])
+        again.write_at(100, [b"beyond"])
+        again.sync()
+        assert [stat.key for stat in backend.stages()] == ["s.1"]
+        buffer = bytearray(20)
+        assert stage.read_into(4, memoryview(buffer)[:6]) == 6
+        assert bytes(buffer[:6]) == b"o worl"
+        assert stage.read_into(100, memoryview(buffer)) == 6
+        assert stage.read_into(500, memoryview(buffer)) == 0
+        backend.put("a/b", b"old")
+        again.commit("a/b", 12)
+        assert b"".join(backend.read("a/b")) == b"hello world!"
+        assert backend.stages() == ()
+        assert backend.stage("s.1", create=False) is None
+
+    def test_a_removed_stage_is_gone(self, backend: Backend) -> None:
+        stage = backend.stage("s", create=True)
+        assert stage is not None
+        stage.write_at(0, [b"x"])
+        stage.remove()
+        stage.remove()
+        assert backend.stages() == ()
+        with pytest.raises(BackendFailed):
+            stage.write_at(0, [b"late"])
+        assert list(backend.list()) == []
+
+    def test_stages_survive_cleaning(self, backend: Backend) -> None:
+        stage = backend.stage("s", create=True)
+        assert stage is not None
+        backend.clean()
+        stage.write_at(0, [b"x"])
+        assert len(backend.stages()) == 1
+        stage.remove()
+
+    @pytest.mark.parametrize("name", ["", ".", "..", "a/b", ".hidden", "a b", "x" * 201])
+    def test_a_stage_has_a_plain_name(self, backend: Backend, name: str) -> None:
+        with pytest.raises(InvalidKey):
+            backend.stage(name, create=True)

@@ -21,7 +21,7 @@ from hundredweight.transfer.pools import FileBody
 from hundredweight.transfer.upload_session import PartTaken, UploadLost, UploadSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
     from hundredweight.protocol.parts import PartsState
@@ -64,14 +64,19 @@ class PartsAdapter:
             trace(f"xfer: no upload of {job.oid} in parts ({error}); sending it whole")
             self._basic.upload(job)
             return
-        with self._free.one():
-            self._send(job, session, state)
+        self.send(job, session, state, lambda: self._basic.open(job))
         self._basic.verify(job)
 
-    def _send(self, job: Job, session: UploadSession, state: PartsState) -> None:
+    def send(self, job: Job, session: UploadSession, state: PartsState, open_file: Callable[[], BinaryIO]) -> None:
+        """All parts of what `open_file` opens (once for each connection), then the end of the upload. Raises `UploadLost`,
+        `RemoteError`, and what `open_file` raises."""
+        with self._free.one():
+            self._send(job, session, state, open_file)
+
+    def _send(self, job: Job, session: UploadSession, state: PartsState, open_file: Callable[[], BinaryIO]) -> None:
         if state.held:
-            trace(f"xfer: resuming upload of {job.oid}: {state.held_bytes} of {job.size} bytes are held")
-        sending = _Sending(job, session, state, self._basic, self._free)
+            trace(f"xfer: resuming upload of {job.oid}: {state.held_bytes} of {state.size} bytes are held")
+        sending = _Sending(job, session, state, open_file, self._free)
         self._send_all(sending)
         try:
             while not session.commit():
@@ -80,7 +85,7 @@ class PartsAdapter:
             if error.status != 422 or not state.held:
                 raise
             # What an earlier run had sent was damaged; the server has dropped it, and the next try sends all.
-            raise UploadLost(error) from error
+            raise UploadLost(error.message, error.hint) from error
 
     def _send_all(self, sending: _Sending) -> None:
         """Send all parts; where another client sends the same object, each part by one of the two."""
@@ -120,6 +125,11 @@ class Connections:
             self._used += 1
             return True
 
+    @property
+    def crowded(self) -> bool:
+        """Whether there are too many since another upload began: then helpers leave."""
+        return self._used > self._limit
+
     def release(self) -> None:
         with self._lock:
             self._used -= 1
@@ -129,16 +139,22 @@ class _Sending:
     """The parts of one object, sent by the thread that calls `run` and by helpers that join it while connections are free."""
 
     def __init__(
-        self, job: Job, session: UploadSession, state: PartsState, basic: BasicAdapter, free: Connections
+        self,
+        job: Job,
+        session: UploadSession,
+        state: PartsState,
+        open_file: Callable[[], BinaryIO],
+        free: Connections,
     ) -> None:
         self._job = job
         self._session = session
         self._state = state
-        self._basic = basic
+        self._open = open_file
         self._free = free
         self._lock = threading.Lock()
         self._waiting = deque(state.missing())
         self._sent = 0
+        self._passed = self._told = 0
         self._taken: dict[int, PartTaken] = {}
         self._error: BaseException | None = None
         self._advance(state.held_bytes)
@@ -148,7 +164,7 @@ class _Sending:
         first error of any thread, when all of them have stopped."""
         helpers: list[threading.Thread] = []
         try:
-            with self._basic.open(self._job) as file:
+            with self._open() as file:
                 while (number := self._next()) is not None:
                     if self._waiting and self._free.take():
                         helpers.append(threading.Thread(target=self._help, name="part", daemon=True))
@@ -165,8 +181,10 @@ class _Sending:
         return next(iter(self._taken.values()), None)
 
     def renew(self) -> bool:
-        """Ask again what is held, and want the rest; whether it has become more."""
+        """Ask again what is held, and want the rest; whether it has become more. Raises `UploadLost`."""
         missing = self._session.open().missing()
+        if not self._taken.keys() >= set(missing):
+            raise UploadLost(f"the server does not hold any more what it had of object {self._job.oid}")
         came = [number for number in self._taken if number not in missing]
         for number in came:
             self._advance(self._size(number))
@@ -177,8 +195,8 @@ class _Sending:
 
     def _help(self) -> None:
         try:
-            with self._basic.open(self._job) as file:
-                while (number := self._next()) is not None:
+            with self._open() as file:
+                while not self._free.crowded and (number := self._next()) is not None:
                     self._put(number, file)
         except BaseException as error:  # noqa: BLE001 - `run` raises it
             self._fail(error)
@@ -215,5 +233,8 @@ class _Sending:
         return end - start
 
     def _advance(self, count: int) -> None:
+        """In bytes of the object: a stream that is shorter counts for all of it."""
         with self._lock:
-            self._job.advance(count)
+            self._passed += count
+            self._job.advance(self._passed * self._job.size // self._state.size - self._told)
+            self._told = self._passed * self._job.size // self._state.size

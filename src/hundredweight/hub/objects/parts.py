@@ -16,7 +16,7 @@ from hundredweight.hub.objects.grants import signed_grant
 from hundredweight.hub.objects.staging import UploadUnknown
 from hundredweight.hub.objects.upload import receive
 from hundredweight.protocol.message import MEDIA_TYPE
-from hundredweight.protocol.parts import PARTS
+from hundredweight.protocol.parts import PARTS, PartsState, choose_part_size
 from hundredweight.store.objects import ObjectMismatch
 
 if TYPE_CHECKING:
@@ -35,8 +35,18 @@ _WHERE = "/{owner}/{name}/info/lfs/objects/{oid}/parts"
 async def post_parts(request: Request) -> Response:
     """Begin, or tell what is held of an upload that was begun."""
     oid, grant = signed_grant(request, PARTS)
-    upload = await in_thread(services_of(request).staging.open, grant, oid)
-    return Response(upload.state.encode(), media_type=MEDIA_TYPE)
+    state = await in_thread(_open, services_of(request), grant, oid)
+    return Response(state.encode(), media_type=MEDIA_TYPE)
+
+
+def _open(services: Services, grant: Grant, oid: Oid) -> PartsState:
+    try:
+        return services.staging.find(grant, oid).state
+    except UploadUnknown:
+        if _is_there(services, grant, oid):
+            part_size = choose_part_size(grant.size, services.staging.part_size)
+            return PartsState(grant.size, part_size, ((0, -(-grant.size // part_size)),))
+        return services.staging.open(grant, oid).state
 
 
 async def put_part(request: Request) -> Response:
@@ -76,8 +86,7 @@ def _commit(services: Services, grant: Grant, oid: Oid) -> bool:
     try:
         upload = services.staging.find(grant, oid)
     except UploadUnknown:
-        # The answer to an earlier request for the same may not have arrived.
-        if oid in services.objects.possessed(grant.holder, [oid]) and services.objects.stored(oid, grant.size):
+        if _is_there(services, grant, oid):
             return True
         raise
     try:
@@ -90,6 +99,11 @@ def _commit(services: Services, grant: Grant, oid: Oid) -> bool:
     services.objects.record(grant.holder, oid, grant.size, grant.user)
     services.staging.end(upload)
     return True
+
+
+def _is_there(services: Services, grant: Grant, oid: Oid) -> bool:
+    """Whether the upload has ended well: the answer to that may not have arrived, or another client ended it."""
+    return oid in services.objects.possessed(grant.holder, [oid]) and services.objects.stored(oid, grant.size)
 
 
 def _check_length(request: Request, writer: PartWriter) -> None:
