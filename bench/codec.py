@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hundredweight.codec import block
+from hundredweight.codec import block, methods
 from hundredweight.codec.kernel import Kernel
 from hundredweight.formats import recognise
 from hundredweight.formats.source import BytesSource
@@ -124,7 +124,7 @@ class Coder:
             segment.raw, segment.dtype, segment.base, segment.base_dtype, profile=self.profile, kernel=self.kernel
         )
 
-    def decode(self, segment: Segment, made: bytes) -> block.Buffer:
+    def decode(self, segment: Segment, made: bytes) -> methods.Buffer:
         return block.decode(made, len(segment.raw), segment.base, kernel=self.kernel)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hundredweight.codec import block
+from hundredweight.codec import block, methods
 from hundredweight.codec.block import Profile
 from hundredweight.codec.errors import CodecError
 from hundredweight.codec.kernel import Kernel
@@ -109,7 +109,7 @@ def test_every_bf16_against_a_shifted_one_comes_back() -> None:
 def test_noise_is_stored() -> None:
     noise = np.random.default_rng(0).bytes(1 << 20)
     for dtype in ("", "F32", "I64"):
-        assert block.encode(noise, dtype, noise[::-1]) == bytes((block.VERSION, block.STORED)) + noise
+        assert block.encode(noise, dtype, noise[::-1]) == bytes((methods.VERSION, methods.STORED)) + noise
 
 
 def test_rows_beyond_the_base_are_stored_by_themselves() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hundredweight.codec import block
+from hundredweight.codec import block, methods
 from hundredweight.codec.block import Profile
 from hundredweight.codec.errors import CodecError
 from hundredweight.codec.kernel import Kernel
@@ -76,11 +76,11 @@ def test_trailing_bytes_are_refused(which: int, extra: bytes) -> None:
     size=st.integers(0, 70_000),
     base=st.none() | st.binary(max_size=600),
 )
-@example(method=block.DELTA, body=bytes((6, 0, 0, 1, 5, 2)), size=0, base=b"")
+@example(method=methods.DELTA, body=bytes((6, 0, 0, 1, 5, 2)), size=0, base=b"")
 def test_any_bytes_as_a_block_give_an_error_or_some_bytes(
     method: int, body: bytes, size: int, base: bytes | None
 ) -> None:
-    try_to_decode(bytes((block.VERSION, method)) + body, size, base)
+    try_to_decode(bytes((methods.VERSION, method)) + body, size, base)
 
 
 @quick
@@ -111,7 +111,7 @@ def test_a_bomb_takes_no_more_memory_than_the_size_that_was_asked_for() -> None:
 def test_blocks_within_blocks_end_at_one() -> None:
     """A rest is a block of its own, which no delta may be: the depth of decoding cannot be the sender's choice."""
     pair = fine_tune("F32", 1000)
-    head = bytes((block.VERSION, block.FLOATS, 6, 0, 0))
+    head = bytes((methods.VERSION, methods.FLOATS, 6, 0, 0))
     nested = block.encode(pair.raw, "F32", pair.base)
     with pytest.raises(CodecError):
         block.decode(head + nested, 3 + len(pair.raw), np.zeros(1000, np.float32).tobytes())

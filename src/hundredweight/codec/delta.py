@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from hundredweight.codec.numbers import Bits, Kind
     from hundredweight.codec.passes import Passes
-    from hundredweight.codec.plan import Plan
     from hundredweight.codec.streams import Bytes, Reader, Writer
 
 DRIFT, GROUPED, SCALED = 1, 2, 4
@@ -26,28 +25,34 @@ MAX_GROUP_BITS = 16
 
 
 def write_delta(
-    writer: Writer, raw: Bits, base: Bits, kind: Kind, passes: Passes, accept: Callable[[int], bool]
+    writer: Writer,
+    raw: Bits,
+    base: Bits,
+    kind: Kind,
+    passes: Passes,
+    accept: Callable[[int], bool],
+    group: int = plan.GROUP,
 ) -> int | None:
     """`raw` against `base`, of equal length. How many elements were written: all, or all whole groups.
 
     None, and nothing is written, where `accept` refuses the estimate, in bytes.
     """
     scale = plan.trailing_zeros(raw, base)
-    table = None if scale else plan.drift(raw, base, kind)
-    values = passes.difference(_scaled(raw, scale), _scaled(base, scale), kind, table)
-    made = plan.make(values, base, kind)
+    drift = None if scale else plan.drift(raw, base, kind)
+    values = passes.difference(_scaled(raw, scale), _scaled(base, scale), kind, drift)
+    made = plan.make(values, base, kind, group)
     if not accept(made.bits // 8):
         return None
-    group = made.grouping.group
-    count = len(raw) // group * group if group else len(raw)
-    writer.octets((DRIFT if table is not None else 0) | (GROUPED if group else 0) | (SCALED if scale else 0))
+    grouping = made.grouping
+    count = len(raw) // grouping.group * grouping.group if grouping.group else len(raw)
+    writer.octets((DRIFT if drift is not None else 0) | (GROUPED if grouping.group else 0) | (SCALED if scale else 0))
     if scale:
         writer.octets(scale)
-    if table is not None:
-        changes = np.diff(table, prepend=np.int32(0)).astype("<i4")
+    if drift is not None:
+        changes = np.diff(drift, prepend=np.int32(0)).astype("<i4")
         writer.plane(changes.view(np.uint8))
-    _write_grouping(writer, made)
-    partition = passes.partition(base[:count], kind, made.grouping)
+    _write_grouping(writer, grouping)
+    partition = passes.partition(base[:count], kind, grouping)
     runs = Runs(partition.counts, np.array(made.lows, np.int64))
     write_values(writer, partition.split(values[:count]), runs, passes)
     return count
@@ -87,8 +92,7 @@ def _scaled(elements: Bits, scale: int) -> Bits:
     return scaled
 
 
-def _write_grouping(writer: Writer, made: Plan) -> None:
-    grouping = made.grouping
+def _write_grouping(writer: Writer, grouping: Grouping) -> None:
     classes = len(grouping.table) // 256
     if grouping.group:
         writer.octets(grouping.group.bit_length() - 1, classes)

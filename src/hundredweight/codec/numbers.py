@@ -54,6 +54,7 @@ OF_DTYPE = {
 SAME, TO_BF16, TO_F16, FROM_BF16, FROM_F16 = range(5)
 CASTS = {("F32", "BF16"): TO_BF16, ("F32", "F16"): TO_F16, ("BF16", "F32"): FROM_BF16, ("F16", "F32"): FROM_F16}
 SOURCE_WIDTH = {TO_BF16: 4, TO_F16: 4, FROM_BF16: 2, FROM_F16: 2}
+TARGET_WIDTH = {TO_BF16: 2, TO_F16: 2, FROM_BF16: 4, FROM_F16: 4}
 
 
 def kind_of(dtype: str) -> Kind:

@@ -121,28 +121,28 @@ def _quiet(moved: NDArray[Any]) -> NDArray[np.bool_]:
     return quiet
 
 
-def make(values: Bits, base: Bits, kind: Kind) -> Plan:
-    """A plan for these differences: in groups, unless the classes of groups cost more than they tell."""
-    whole = len(values) // GROUP
+def make(values: Bits, base: Bits, kind: Kind, group: int = GROUP) -> Plan:
+    """A plan for these differences: in groups of so many, unless the classes of groups cost more than they tell."""
+    whole = len(values) // group
     if whole < 32:
         every = len(values) // SAMPLE + 1
         first, seen = _seen(values[::every], base[::every], kind, np.zeros(len(values[::every]), np.int64), 1)
-        return _plan(seen, first, kind.width, len(values), 0, np.zeros(0, np.uint16), np.zeros(1, np.int64))
-    rows = values[: whole * GROUP].reshape(-1, GROUP)
-    magnitudes = bit_lengths(rows[:, ::4].reshape(-1)).reshape(-1, GROUP // 4).sum(axis=1, dtype=np.uint16)
-    levels = magnitudes * np.uint16(2) // np.uint16(GROUP // 4)
+        return _plan(seen, first, kind.width, len(values), 0, np.zeros(0, np.uint16), np.zeros(1, np.int64), 0)
+    rows = values[: whole * group].reshape(-1, group)
+    magnitudes = bit_lengths(rows[:, ::4].reshape(-1)).reshape(-1, group // 4).sum(axis=1, dtype=np.uint16)
+    levels = magnitudes * np.uint16(2) // np.uint16(group // 4)
     changed = np.bitwise_or.reduce(rows.view(np.uint64), axis=1) != 0
     present = np.flatnonzero(np.bincount(levels[changed]))
     count = len(present)
     classes = np.where(changed, np.searchsorted(present, levels), UNCHANGED).astype(np.uint16)
     moved = np.flatnonzero(changed)
-    sampled = moved[:: len(moved) * GROUP // SAMPLE + 1]
-    sample, frame = (both[: whole * GROUP].reshape(-1, GROUP)[sampled].reshape(-1) for both in (values, base))
-    first, seen = _seen(sample, frame, kind, classes[sampled].astype(np.int64).repeat(GROUP), count)
+    sampled = moved[:: len(moved) * group // SAMPLE + 1]
+    sample, frame = (both[: whole * group].reshape(-1, group)[sampled].reshape(-1) for both in (values, base))
+    first, seen = _seen(sample, frame, kind, classes[sampled].astype(np.int64).repeat(group), count)
     side = _entropy(np.bincount(np.where(changed, classes, count))) + 64 * count
-    grouped = _plan(seen, first, kind.width, len(moved) * GROUP, side, classes, present)
+    grouped = _plan(seen, first, kind.width, len(moved) * group, side, classes, present, group)
     plain = _plan(
-        _ungrouped(seen, len(moved), whole), first, kind.width, len(values), 0, classes[:0], np.zeros(1, np.int64)
+        _ungrouped(seen, len(moved), whole), first, kind.width, len(values), 0, classes[:0], np.zeros(1, np.int64), 0
     )
     return min(plain, grouped, key=lambda plan: plan.bits)
 
@@ -168,7 +168,9 @@ def _seen(values: Bits, base: Bits, kind: Kind, classes: Ints, count: int) -> tu
     return first, np.bincount(keys, minlength=count * EXPONENTS * lengths).reshape(count, EXPONENTS, lengths)
 
 
-def _plan(seen: Ints, first: int, width: int, total: int, side: int, classes: NDArray[np.uint16], levels: Ints) -> Plan:
+def _plan(
+    seen: Ints, first: int, width: int, total: int, side: int, classes: NDArray[np.uint16], levels: Ints, group: int
+) -> Plan:
     """A context for each class and exponent, by mean bit length; `total` values will be coded.
 
     `levels` are those of the classes as wholes, in case that the sample has none of them.
@@ -188,7 +190,7 @@ def _plan(seen: Ints, first: int, width: int, total: int, side: int, classes: ND
     bits = int(costs.min(axis=1).sum()) * total // (256 * max(int(counts.sum()), 1)) + used * CONTEXT_BITS + side
     columns = np.clip(np.arange(256) - first, 0, EXPONENTS - 1)
     table = context.reshape(-1, EXPONENTS)[:, columns].reshape(-1).astype(np.uint8)
-    return Plan(Grouping(GROUP if len(classes) else 0, classes, table, used), tuple((best * STEP).tolist()), bits)
+    return Plan(Grouping(group, classes, table, used), tuple((best * STEP).tolist()), bits)
 
 
 def _fill(level: Ints, counts: Ints, levels: Ints) -> None:

@@ -49,6 +49,7 @@ class _Coders(threading.local):
         self.symbols = zstandard.ZstdCompressor(compression_params=SYMBOLS)
         self.planes = zstandard.ZstdCompressor(level=1, write_content_size=False)
         self.plain = zstandard.ZstdCompressor(level=3, write_content_size=False)
+        self.thorough = zstandard.ZstdCompressor(level=19, write_content_size=False)
         self.decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 24)
 
 
@@ -65,9 +66,9 @@ def pack_planes(data: Bytes) -> bytes | None:
     return _packed(_coders.planes, data)
 
 
-def pack_plain(data: Bytes) -> bytes | None:
+def pack_plain(data: Bytes, *, thoroughly: bool = False) -> bytes | None:
     """For bytes of any structure."""
-    return _packed(_coders.plain, data)
+    return _packed(_coders.thorough if thoroughly else _coders.plain, data)
 
 
 def _packed(compressor: zstandard.ZstdCompressor, data: Bytes) -> bytes | None:

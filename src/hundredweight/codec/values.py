@@ -2,7 +2,8 @@
 
 The symbol is the value without its `low` lowest bits, at most 255: that is where nearly all of the redundancy is, when `low` is
 chosen well. Huffman cannot go below a bit a symbol and is wasteful near it: so small symbols share a byte, as digits of it, and
-where hardly any differs from zero only the gaps between those are coded. Symbols are coded run by run; what is below them and beyond them is joined over all runs.
+where hardly any differs from zero only the gaps between those are coded. Symbols are coded run by run; what is below them and
+beyond them is joined over all runs.
 """
 
 from __future__ import annotations
