@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ RECEIVE_BUFFER = 256 << 10
 """Bytes that the server reads ahead on each connection, and the largest piece of a body: half of it costs 10 % more time on one
 large upload, twice of it 50 MB more memory with a hundred at once."""
 ADMIN_TOKEN = "admin-token"
+MAX_FILES = 65536
 
 
 class CannotListen(LocalError):
@@ -72,6 +74,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
 def opened(settings: Settings, log: Log) -> Iterator[Services]:
     """The services of a data folder that nobody else serves, with what dead uploads left behind removed."""
     make_data_folder(settings)
+    _raise_file_limit()
     lock = DataLock(settings.inside("lock"))
     try:
         services = open_services(settings)
@@ -102,6 +105,17 @@ def _packing(services: Services, log: Log) -> Iterator[None]:
         yield
     finally:
         packer.close()
+
+
+def _raise_file_limit() -> None:
+    """Each connection is an open file, and the usual 1024 are few: idle ones alone could keep everybody out. As many as the
+    system gives without asking its administrator."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # A system may promise more than it gives; then what there is will do.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def ensure_admin_token(services: Services) -> str:

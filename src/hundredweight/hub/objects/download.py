@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from hundredweight.hub.context import in_thread
+from hundredweight.hub.errors import TooSlow
 from hundredweight.protocol.pointer import EMPTY_OID
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 PATHSEND = "http.response.pathsend"
+SENT_AT_ONCE = 128 << 10
+"""Bytes of one message to the server, which keeps up to a dozen for a client that does not read."""
 
 
 def object_response(headers: Mapping[str, str], services: Services, oid: Oid, size: int) -> Response:
@@ -69,7 +74,7 @@ class ObjectResponse(Response):
             fields["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
         self.init_headers(fields)
 
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         pieces: Iterator[Buffer] = iter(())
         by_path = self._path is not None and PATHSEND in scope.get("extensions", {})
         if scope["method"] != "HEAD" and not by_path and self._oid != EMPTY_OID:
@@ -77,13 +82,39 @@ class ObjectResponse(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-            return
-        length = self._span[1] - self._span[0]
-        if by_path:
+        elif by_path:
             await send({"type": PATHSEND, "path": self._path})
+            self._count(scope, self._span[1] - self._span[0])
         else:
+            await self._send_pieces(pieces, scope, receive, send)
+
+    async def _send_pieces(self, pieces: Iterator[Buffer], scope: Scope, receive: Receive, send: Send) -> None:
+        """The server holds some messages for a client that reads slowly, so each is small; and it drops silently what is for a
+        client that has left, so somebody must look. Raises `ClientDisconnect`, `TooSlow`."""
+        seconds = self._services.settings.idle_seconds
+        gone = asyncio.ensure_future(_until_gone(receive))
+        try:
             while piece := await in_thread(next, pieces, b""):
-                await send({"type": "http.response.body", "body": bytes(piece), "more_body": True})
+                view = memoryview(piece)
+                for start in range(0, len(view), SENT_AT_ONCE):
+                    if gone.done():
+                        raise ClientDisconnect
+                    data = bytes(view[start : start + SENT_AT_ONCE])
+                    async with asyncio.timeout(seconds):
+                        await send({"type": "http.response.body", "body": data, "more_body": True})
+                    self._count(scope, len(data))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        scope["state"]["sent"] = length
-        self._services.metrics.bytes.labels("out").inc(length)
+        except TimeoutError as error:
+            raise TooSlow(f"nothing was taken for {seconds} seconds") from error
+        finally:
+            gone.cancel()
+
+    def _count(self, scope: Scope, sent: int) -> None:
+        scope["state"]["sent"] = scope["state"].get("sent", 0) + sent
+        self._services.metrics.bytes.labels("out").inc(sent)
+
+
+async def _until_gone(receive: Receive) -> None:
+    """Returns when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
