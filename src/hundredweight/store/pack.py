@@ -168,6 +168,15 @@ class IndexBuilder:
     def __contains__(self, identity: bytes) -> bool:
         return identity in self._blocks
 
+    @property
+    def empty(self) -> bool:
+        return not self._blocks and not self._recipes
+
+    def outside_bases(self) -> set[bytes]:
+        """Bases that must be in the store already, since they are not in this pack."""
+        bases = {_ENTRY.unpack(row)[1] for row in self._blocks.values()}
+        return bases - self._blocks.keys() - {NO_BASE}
+
     def entry(self, identity: bytes) -> tuple[int, int, int, bytes | None, int] | None:
         """What `PackIndex.block` will give for the segment."""
         row = self._blocks.get(identity)

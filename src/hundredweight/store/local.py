@@ -1,0 +1,161 @@
+"""Everything a clone has of its objects: loose files first, then packs.
+
+The packs' code is loaded only where there are packs and an object is not loose; a clone without packs is read as before.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hundredweight.store.loose import LooseStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from typing import Self
+
+    from hundredweight.base.ids import Oid
+    from hundredweight.store.packfolder import PackFolder
+    from hundredweight.store.repack import RepackPlan
+
+    Buffer = bytes | bytearray | memoryview
+
+CHUNK = 1 << 20
+
+
+class LocalStore(LooseStore):
+    """A `LooseStore` that sees packed objects too: `size`, `has` and `ids` count them in.
+
+    `path` is still where the loose copy is or would be: read with `open_stream`, which takes either; who needs a file (to send
+    it, for a program) calls `loose_path` first.
+    """
+
+    def __init__(self, root: str, references: tuple[str, ...] = (), mode: int = 0o444) -> None:
+        super().__init__(root, references, mode)
+        self._packs_folder = os.path.join(root, "packs")
+        self._packs: PackFolder | None = None
+
+    @property
+    def packs(self) -> PackFolder:
+        """The clone's packs, whether there are any or not."""
+        if self._packs is None:
+            from hundredweight.store.packfolder import PackFolder  # noqa: PLC0415 - only where there are packs
+
+            self._packs = PackFolder(self.root, self.mode)
+        return self._packs
+
+    @property
+    def has_packs(self) -> bool:
+        return os.path.isdir(self._packs_folder)
+
+    def loose_size(self, oid: Oid) -> int:
+        """Bytes of the loose copy; -1 when there is none."""
+        return super().size(oid)
+
+    def size(self, oid: Oid) -> int:
+        """Bytes of the object, loose or packed; -1 when it is not here."""
+        found = super().size(oid)
+        return self.packs.size(oid) if found < 0 and self.has_packs else found
+
+    def is_packed(self, oid: Oid) -> bool:
+        """Whether the object can be read from packs alone."""
+        return self.has_packs and self.packs.size(oid) >= 0
+
+    def open_stream(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[Buffer]:
+        """The bytes `[start, end)` of the object in pieces of some MiB at most. From packs, each piece is verified before it is
+        given; a loose file is trusted, as ever. Raises `FileNotFoundError` at once when the object is not here, and while reading
+        `OSError` and `DamageError`."""
+        try:
+            return _LooseStream(self.path(oid), start, end)
+        except FileNotFoundError:
+            if self.is_packed(oid):
+                return self.packs.open_stream(oid, start, end)
+            raise
+
+    def loose_path(self, oid: Oid) -> str:
+        """The object as a file: its loose copy, made from packs when there is none. `drop_loose` removes it again. Raises as
+        `open_stream`, and `WriteError`."""
+        path = self.path(oid)
+        if not os.path.exists(path) and self.is_packed(oid):
+            from hundredweight.store.packing import unpack  # noqa: PLC0415 - numpy, only where an object is unpacked
+
+            unpack(self, oid)
+        return path
+
+    def drop_loose(self, oid: Oid) -> bool:
+        """Forget the loose copy of an object that is packed. False, and nothing done, when it is not packed."""
+        if not self.is_packed(oid):
+            return False
+        super().remove(oid)
+        return True
+
+    def ids(self) -> Iterator[tuple[Oid, int]]:
+        """Every object with its size, loose or packed: each once, the loose ones first."""
+        if not self.has_packs:
+            yield from super().ids()
+            return
+        seen = set()
+        for oid, size in super().ids():
+            seen.add(oid)
+            yield oid, size
+        for oid, size in self.packs.ids():
+            if oid not in seen:
+                yield oid, size
+
+    def plan_removal(self, oids: Collection[Oid]) -> RepackPlan | None:
+        """What removing those objects from packs takes; None where no pack has one. For `freed`; changes nothing."""
+        packed = [oid for oid in oids if self.is_packed(oid)]
+        if not packed:
+            return None
+        from hundredweight.store.repack import plan_repack  # noqa: PLC0415 - only where packs are rewritten
+
+        return plan_repack(self.packs, packed)
+
+    def remove_packed(self, oids: Collection[Oid]) -> int:
+        """Forget those objects in packs; what other objects need of them stays. Gives the bytes freed. Raises `PacksBusy` when
+        another process writes packs, `WriteError`."""
+        if not self.has_packs:
+            return 0
+        from hundredweight.store.repack import execute  # noqa: PLC0415 - only where packs are rewritten
+
+        with self.packs.lock(wait=False):
+            plan = self.plan_removal(oids)
+            if plan is None:
+                return 0
+            execute(self.packs, plan)
+            return plan.freed
+
+    def close(self) -> None:
+        """Harmless a second time; what is asked later opens packs again."""
+        if self._packs is not None:
+            self._packs.close()
+
+
+class _LooseStream:
+    """The bytes of a loose object; closed at its end, or with the last reference to it."""
+
+    def __init__(self, path: str, start: int, end: int | None) -> None:
+        self._descriptor = -1
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        self._at = start
+        self._end = os.fstat(self._descriptor).st_size if end is None else end
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        length = min(CHUNK, self._end - self._at)
+        data = os.pread(self._descriptor, length, self._at) if length > 0 and self._descriptor >= 0 else b""
+        if not data:
+            self.close()
+            raise StopIteration
+        self._at += len(data)
+        return data
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
