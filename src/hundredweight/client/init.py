@@ -37,7 +37,7 @@ _EVERYTHING = ("*", "**")
 _NO_USER_FILES = ("-c", "core.attributesFile=")
 
 
-class NoWorkTree(UsageError):
+class BareRepository(UsageError):
     """The repository is bare: there is no place for `.gitattributes`."""
 
     hint = "run 'cwt init' in a clone of it"
@@ -96,9 +96,9 @@ def make_repository(git: Git, folder: str) -> None:
 
 
 def plan_init(workspace: Workspace, options: InitOptions) -> InitPlan:
-    """What is still to do. Raises `NoWorkTree`."""
+    """What is still to do. Raises `BareRepository`."""
     if workspace.repository.bare:
-        raise NoWorkTree
+        raise BareRepository
     plan = InitPlan()
     _plan_filter(workspace, plan)
     _plan_hooks(workspace, plan)

@@ -48,7 +48,7 @@ class Merged:
     kept: list[str] = field(default_factory=list)
 
 
-class ObjectMissing(CannotOpen):
+class VersionMissing(CannotOpen):
     """A version's object is not in the local store, and could not be fetched; `oid` names it."""
 
     hint = "run 'git lfs fetch --all' where the server can be reached, then 'git checkout --merge -- PATH'"
@@ -59,7 +59,7 @@ class ObjectMissing(CannotOpen):
 
 
 def drive(workspace: Workspace, sides: Sides, rules: MergeRules, say: Callable[[str], None]) -> Merged:
-    """Merge, and write the result's pointer over `sides.ours`. Raises `MergeConflict`, `NotMergeable`, `ObjectMissing` and
+    """Merge, and write the result's pointer over `sides.ours`. Raises `MergeConflict`, `NotMergeable`, `VersionMissing` and
     others; then ours is as it was."""
     if _same(sides.ours, sides.theirs) or _same(sides.base, sides.theirs):
         return Merged()
@@ -129,7 +129,7 @@ class _Objects:
         self._downloads: Downloads | None = None
 
     def find(self, file: str) -> str:
-        """The object's path in the store for a pointer, else `file` itself. Raises `ObjectMissing`, `NotMergeable`."""
+        """The object's path in the store for a pointer, else `file` itself. Raises `VersionMissing`, `NotMergeable`."""
         pointer = _pointer(file)
         if pointer is None or pointer.size == 0:
             return file
@@ -162,7 +162,7 @@ class _Objects:
             self._downloads = Downloads(self._workspace)
         failure = self._downloads.fetch(self._path, pointer)
         if failure is not None:
-            raise ObjectMissing(self._path, pointer, failure) from failure
+            raise VersionMissing(self._path, pointer, failure) from failure
 
 
 def _pointer(file: str) -> Pointer | None:
