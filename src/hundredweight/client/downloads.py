@@ -12,8 +12,9 @@ from hundredweight.base.errors import CwtError
 from hundredweight.base.progress import NullMeter
 from hundredweight.base.trace import trace
 from hundredweight.client.copy_progress import open_progress
+from hundredweight.client.transfer_options import transfer_options
 from hundredweight.git import refs
-from hundredweight.transfer.queue import Item, TransferQueue, read_options
+from hundredweight.transfer.queue import Item, TransferQueue
 from hundredweight.transfer.server import open_server
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Downloads:
         on_done: Callable[[Item, CwtError | None], None] | None = None,
         meter: NullMeter | None = None,
     ) -> TransferQueue:
-        options = read_options(self._workspace.config, remote_ref(self._workspace))
+        options = transfer_options(self._workspace, remote_ref(self._workspace))
         return TransferQueue(server, "download", self._workspace.store, options, meter or NullMeter(), on_done)
 
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.trace import trace
 from hundredweight.client.downloads import remote_ref
+from hundredweight.client.transfer_options import transfer_options
 from hundredweight.git import refs
 from hundredweight.git.scan import scan_all, scan_previous, scan_range, scan_tree
 from hundredweight.protocol.batch import DOWNLOAD, Wanted
 from hundredweight.store.loose import LooseStore
-from hundredweight.transfer.queue import Item, TransferQueue, read_options
+from hundredweight.transfer.queue import Item, TransferQueue
 from hundredweight.transfer.server import open_server
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Fetcher:
         self._workspace = workspace
         self._refetch = refetch
         self._seen: set[Oid] = set()
-        self._options = read_options(workspace.config, remote_ref(workspace))
+        self._options = transfer_options(workspace, remote_ref(workspace))
         self.server: LfsServer = open_server(
             workspace.config,
             workspace.git,

@@ -12,12 +12,13 @@ from hundredweight.base.trace import notice, trace
 from hundredweight.client.damage import ObjectDamaged
 from hundredweight.client.downloads import remote_ref
 from hundredweight.client.finished_files import settle
+from hundredweight.client.transfer_options import transfer_options
 from hundredweight.client.worktree import WorktreeWriter
 from hundredweight.git import refs
 from hundredweight.git.patterns import PathFilter
 from hundredweight.git.scan import scan_index, scan_tree
 from hundredweight.protocol.batch import DOWNLOAD
-from hundredweight.transfer.queue import Item, TransferQueue, read_options
+from hundredweight.transfer.queue import Item, TransferQueue
 from hundredweight.transfer.server import open_server
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _download(
         if error is None:
             writer.write(item.path, pointers[item.path], hashed=True)
 
-    options = read_options(workspace.config, remote_ref(workspace))
+    options = transfer_options(workspace, remote_ref(workspace))
     with TransferQueue(server, DOWNLOAD, workspace.store, options, meter, arrived) as queue:
         for file in files:
             trace(f"fetch {file.path} [{file.pointer.oid}]")

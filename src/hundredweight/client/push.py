@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import EXIT_USAGE, CwtError
 from hundredweight.base.ids import InvalidId, Oid
+from hundredweight.client.transfer_options import transfer_options
 from hundredweight.git import refs
 from hundredweight.git.scan import range_blobs, scan_range
 from hundredweight.protocol.batch import UPLOAD
-from hundredweight.transfer.queue import Item, TransferQueue, read_options
+from hundredweight.transfer.queue import Item, TransferQueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -136,7 +137,7 @@ def items_by_id(workspace: Workspace, names: Iterable[str]) -> list[Item]:
 
 def send(workspace: Workspace, server: LfsServer, target: str, items: Iterable[Item], meter: Meter) -> list[Failure]:
     """Upload, for the ref `target`; gives what did not get there."""
-    options = read_options(workspace.config, target)
+    options = transfer_options(workspace, target)
     with TransferQueue(server, UPLOAD, workspace.store, options, meter) as queue:
         for item in items:
             queue.add(item)

@@ -12,7 +12,7 @@ from hundredweight.git import config, lfsconfig
 from hundredweight.git.config import parse_bool
 from hundredweight.git.quoting import unquote
 from hundredweight.git.repository import Repository, at_top, discover
-from hundredweight.store.loose import LooseStore
+from hundredweight.store.local import LocalStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Workspace:
         self.variables = dict(variables)
         self.user_umask: int | None = None
         self._config: Config | None = None
-        self._store: LooseStore | None = None
+        self._store: LocalStore | None = None
 
     @property
     def git(self) -> Git:
@@ -57,9 +57,9 @@ class Workspace:
         return os.path.join(self.repository.common_dir, self.git_config.get("lfs.storage") or "lfs")
 
     @property
-    def store(self) -> LooseStore:
+    def store(self) -> LocalStore:
         if self._store is None:
-            self._store = LooseStore(self.lfs_folder, tuple(self.reference_folders()), 0o666)
+            self._store = LocalStore(self.lfs_folder, tuple(self.reference_folders()), 0o666)
         return self._store
 
     def reference_folders(self) -> list[str]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hundredweight.protocol.batch import BatchObject, BatchResponse
     from hundredweight.store.loose import LooseStore
     from hundredweight.transfer.actions import Adapter
+    from hundredweight.transfer.blocks import Nearby
     from hundredweight.transfer.server import LfsServer
 
 PAUSE = 0.1
@@ -61,12 +62,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class TransferOptions:
-    """`ref` is the full name of the ref that the objects belong to, for servers that care."""
+    """`ref` is the full name of the ref that the objects belong to, for servers that care. With `nearby`, objects may move as
+    blocks."""
 
     ref: str = ""
     batch_size: int = 100
     concurrency: int = 8
     retries: RetryPolicy = field(default_factory=RetryPolicy)
+    nearby: Nearby | None = None
 
 
 def read_options(config: Config, ref: str = "") -> TransferOptions:
@@ -130,7 +133,7 @@ class TransferQueue:
         self._options = options
         self._meter = meter
         self._on_done = on_done
-        self._adapters = adapters_for(server, direction, store, options.concurrency)
+        self._adapters = adapters_for(server, direction, store, options.concurrency, options.nearby)
         self._entries: dict[Oid, _Entry] = {}
         self._waiting: list[_Entry] = []
         self._jobs: deque[_Task] = deque()

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import CwtError, DamageError
 from hundredweight.base.ids import Oid
-from hundredweight.codec import block
 from hundredweight.hub.packs.service import WORKERS, contents_of, open_index, pack_key
 from hundredweight.store.bases import choose_predecessors
 from hundredweight.store.catalog import Location
@@ -24,6 +23,7 @@ from hundredweight.store.packer import Packer
 from hundredweight.store.reader import ObjectReader
 from hundredweight.store.recipe import Recipe
 from hundredweight.store.segments import cut
+from hundredweight.store.worth import LEAST_GAIN, gains
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,8 +36,6 @@ RULES = 1
 """Raised when a better way to pack is found: objects that gained nothing are then tried again."""
 SMALLEST = 64 << 10
 """Bytes of the smallest object that is packed."""
-LEAST_GAIN = 0.03
-"""Share of an object that packing must save."""
 CANDIDATES = 32
 """Packed objects that are looked at for predecessors."""
 PREDECESSORS = 2
@@ -45,8 +43,6 @@ IDLE_SECONDS = 3.0
 """How long the hub must have been idle before the packer begins, and how often it looks."""
 MAX_STANDING = 60.0
 """How long at most an object that is being packed waits for a busy hub: one that is never idle packs too, slowly."""
-SAMPLES = 6
-"""Segments that tell whether an object without predecessors gains anything."""
 RETRY_SECONDS = 300.0
 """How long an object that could not be packed is left alone."""
 BATCH = 16
@@ -136,7 +132,7 @@ class BackgroundPacker:
         recipe = cut(source, oid)
         predecessors = choose_predecessors(recipe, self._candidates(oid), PREDECESSORS)
         have = _Known(self._packs, recipe)
-        if not predecessors and not have and not _is_compressible(source, recipe):
+        if not predecessors and not gains(source, recipe, have):
             self._packs.tables.give_up(oid, RULES)
             return False
         with self._store.backend.writer() as target, Packer(self._packs.reader, WORKERS) as packer:
@@ -207,20 +203,8 @@ class _Known:
     def __init__(self, packs: Packs, recipe: Recipe) -> None:
         self._found = packs.segments(segment.id for segment in recipe.segments).keys()
 
-    def __len__(self) -> int:
-        return len(self._found)
-
     def __contains__(self, identity: object) -> bool:
         return identity in self._found
-
-
-def _is_compressible(source: _LooseSource, recipe: Recipe) -> bool:
-    """Whether a few segments over the object gain something: else none of a large file needs to be written to find out."""
-    places = list(zip(recipe.segments, recipe.offsets(), strict=False))
-    chosen = places[:: max(1, len(places) // SAMPLES)]
-    raw = sum(segment.size for segment, _ in chosen)
-    made = sum(len(block.encode(source.read(offset, segment.size), segment.dtype)) for segment, offset in chosen)
-    return made < raw * (1 - LEAST_GAIN / 2)
 
 
 class _WithNew:

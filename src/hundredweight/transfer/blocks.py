@@ -1,0 +1,367 @@
+"""The adapter `cwt-blocks`: weights move as the blocks that the other side lacks, as deltas against what it has.
+
+What is near an object here (its earlier versions) the caller tells. Whatever keeps blocks from being used (the server has not
+packed the object, knows no base, or refuses) costs time and nothing else: the object then goes whole, by `cwt-parts` or `basic`.
+Spec: docs/formats/blocks.md.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from blake3 import blake3
+
+from hundredweight.base.errors import DamageError
+from hundredweight.base.files import open_exclusive, temp_path
+from hundredweight.base.trace import trace
+from hundredweight.codec import block
+from hundredweight.codec.errors import CodecError
+from hundredweight.protocol.blocks import (
+    BLOCKS,
+    MAX_BASES,
+    MAX_RECIPE,
+    Bases,
+    Request,
+    StreamName,
+    Terms,
+    recipe_url,
+    segments_url,
+)
+from hundredweight.protocol.message import MEDIA_TYPE
+from hundredweight.store.pack import MAX_DEPTH, PackDamaged, PackStreamReader, PackStreamWriter, RecipeRecord
+from hundredweight.store.packer import Packer, SourceBases
+from hundredweight.store.recipe import Recipe
+from hundredweight.store.worth import LEAST_GAIN, gains
+from hundredweight.transfer.actions import Actions
+from hundredweight.transfer.http import HttpError
+from hundredweight.transfer.part import PartFile, WrongContent
+from hundredweight.transfer.upload_session import UploadSession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
+
+    from hundredweight.base.ids import Oid
+    from hundredweight.formats.source import Source
+    from hundredweight.store.loose import LooseStore
+    from hundredweight.store.pack import BlockRecord
+    from hundredweight.transfer.actions import Job
+    from hundredweight.transfer.basic import BasicAdapter
+    from hundredweight.transfer.http import Response
+    from hundredweight.transfer.parts import PartsAdapter
+    from hundredweight.transfer.server import LfsServer
+
+    Buffer = bytes | bytearray | memoryview
+
+WORKERS = 2
+AHEAD = 3
+"""Segments that are decoded before the one that is written next."""
+READ_SIZE = 512 << 10
+_REFUSED = (404, 405, 409, 410, 413, 422, 429, 501)
+"""Answers after which the object goes whole."""
+
+
+class Known(NamedTuple):
+    """An object that is here: how it is cut, and its bytes."""
+
+    recipe: Recipe
+    source: Source
+
+
+class Nearby(Protocol):
+    """What is here of objects and their kin. Thread-safe; sources stay open as long as it is."""
+
+    def own(self, oid: Oid, size: int) -> Known | None:
+        """That object, None when it is not here."""
+
+    def near(self, recipe: Recipe, name: str) -> Sequence[Known]:
+        """Objects here that are probably like it, the most likely first. `name` is the path it is for."""
+
+
+class BadStream(DamageError):
+    """What the server sent as blocks is not the object. The object is then fetched whole."""
+
+    hint = "run the command again; have the server's owner run 'cwt hub check'"
+
+
+class BlocksAdapter:
+    """Thread-safe. One object is encoded or decoded at a time: it takes all processors."""
+
+    def __init__(
+        self, server: LfsServer, store: LooseStore, nearby: Nearby, parts: PartsAdapter | None, basic: BasicAdapter
+    ) -> None:
+        """`parts` is for uploads."""
+        self._server = server
+        self._store = store
+        self._nearby = nearby
+        self._parts = parts
+        self._basic = basic
+        self._actions = Actions(server)
+        self._turn = threading.Lock()
+
+    # Up
+
+    def upload(self, job: Job) -> None:
+        """See `Adapter`."""
+        assert self._parts is not None
+        if BLOCKS in job.answer.actions and self._upload_blocks(job, self._parts):
+            self._basic.verify(job)
+        else:
+            self._parts.upload(job)
+
+    def _upload_blocks(self, job: Job, parts: PartsAdapter) -> bool:
+        """Whether the object went as blocks."""
+        path = temp_path(self._store.temp, f"{job.oid}.blocks")
+        try:
+            with self._turn:
+                made = self._encode(job, path)
+            if made is None:
+                return False
+            name, bases = made
+            session = UploadSession(
+                self._actions, job, name=BLOCKS, below=str(name), size=name.size, opening=bases.encode()
+            )
+            parts.send(job, session, session.open(), lambda: open(path, "rb", buffering=0))
+        except HttpError as error:
+            if error.status not in _REFUSED:
+                raise
+            trace(f"xfer: no upload of {job.oid} in blocks ({error}); sending it whole")
+            job.take_back()
+            return False
+        finally:
+            _remove(path)
+        trace(f"xfer: sent {job.oid} as {name.size} bytes of blocks for {job.size}")
+        return True
+
+    def _encode(self, job: Job, path: str) -> tuple[StreamName, Bases] | None:
+        """Write the stream of the blocks that the server lacks; None when it gains nothing."""
+        own = self._nearby.own(job.oid, job.size)
+        if own is None:
+            return None
+        known, terms = self._agree(job, self._nearby.near(own.recipe, job.name))
+        if not known and not gains(own.source, own.recipe):
+            return None
+        have = {segment.id for each in known for segment in each.recipe.segments}
+        depths = {
+            segment.id: int(digit)
+            for each in known
+            for segment, digit in zip(each.recipe.segments, terms.depths[each.recipe.oid], strict=True)
+        }
+        bases = SourceBases(depths=depths)
+        for each in known:
+            bases.add(*each)
+        digest = blake3()
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(open_exclusive(path, 0o600), "wb") as file, Packer(bases, WORKERS) as packer:
+
+            def write(data: Buffer) -> None:
+                digest.update(data)
+                file.write(data)
+
+            stream = PackStreamWriter(write)
+            packer.pack(own.source, own.recipe, [each.recipe for each in known], stream, have)
+        if stream.offset > job.size * (1 - LEAST_GAIN):
+            return None
+        return StreamName(digest.hexdigest(), stream.offset), _bases(known)
+
+    def _agree(self, job: Job, near: Sequence[Known]) -> tuple[list[Known], Terms]:
+        """Which of the objects here may serve as bases there."""
+        if not near:
+            return [], Terms()
+        action = self._actions.need(job, BLOCKS)
+        request = self._actions.request("POST", action, recipe_url(action.href), {"Content-Type": MEDIA_TYPE})
+        request.body = _bases(near[:MAX_BASES]).encode()
+        terms = Terms.parse(self._actions.send(job, action, request).json_content())
+        known = [each for each in near if len(terms.depths.get(each.recipe.oid, "")) == len(each.recipe.segments)]
+        return known, terms
+
+    # Down
+
+    def download(self, job: Job) -> None:
+        """See `Adapter`."""
+        if BLOCKS in job.answer.actions:
+            try:
+                if self._download_blocks(job):
+                    return
+            except (DamageError, HttpError) as error:
+                if isinstance(error, HttpError) and error.status not in _REFUSED:
+                    raise
+                trace(f"xfer: no download of {job.oid} in blocks ({error}); fetching it whole")
+                job.take_back()
+        self._basic.download(job)
+
+    def _download_blocks(self, job: Job) -> bool:
+        """Whether the object came as blocks. What came before an error serves the next try, of any adapter."""
+        recipe = self._fetch_recipe(job)
+        if recipe is None:
+            return False
+        with self._turn, PartFile(self._store, job.oid, job.size) as part:
+            if self._store.size(job.oid) == job.size:
+                job.advance(job.size)
+                return True
+            job.advance(part.size)
+            coming = _Coming(recipe, part, self._nearby.near(recipe, job.name))
+            want = coming.wanted()
+            if want:
+                action = self._actions.need(job, BLOCKS)
+                request = self._actions.request("POST", action, segments_url(action.href), {"Content-Type": MEDIA_TYPE})
+                request.body = Request(want, coming.bases()).encode()
+                with self._actions.send(job, action, request) as response:
+                    job.begun()
+                    self._write(job, part, coming.pieces(_records(response)))
+            else:
+                job.begun()
+                self._write(job, part, coming.pieces(iter(())))
+            part.publish()
+        return True
+
+    def _write(self, job: Job, part: PartFile, pieces: Iterator[Buffer]) -> None:
+        part.use_thread()
+        for piece in pieces:
+            part.write(bytes(piece))
+            job.advance(len(piece))
+
+    def _fetch_recipe(self, job: Job) -> Recipe | None:
+        """The recipe by which the server keeps the object; None when it keeps it whole."""
+        action = self._actions.need(job, BLOCKS)
+        request = self._actions.request("GET", action, recipe_url(action.href))
+        try:
+            data = self._actions.send(job, action, request).content(MAX_RECIPE)
+        except HttpError as error:
+            if error.status in _REFUSED:
+                return None
+            raise
+        recipe = Recipe.decode(data)
+        if recipe.oid != job.oid or recipe.size != job.size:
+            raise BadStream(f"the server's recipe for object {job.oid} is another object's")
+        return recipe
+
+
+class _Coming:
+    """One object on its way: which of its segments are wanted, and their bytes in order, from here or from the stream."""
+
+    def __init__(self, recipe: Recipe, part: PartFile, near: Sequence[Known]) -> None:
+        self._recipe = recipe
+        self._part = part
+        self._near = near[:MAX_BASES]
+        self._held = SourceBases()
+        for each in self._near:
+            self._held.add(*each)
+        self._offsets = recipe.offsets()
+        self._done = part.size
+        held = {segment.id for each in self._near for segment in each.recipe.segments}
+        self._wanted: set[int] = set()
+        self._first: dict[bytes, int] = {}
+        for number, segment in enumerate(recipe.segments):
+            new = self._first.setdefault(segment.id, number) == number
+            if new and segment.id not in held and self._offsets[number + 1] > self._done:
+                self._wanted.add(number)
+
+    def wanted(self) -> tuple[tuple[int, int], ...]:
+        """The numbers of the segments to ask for, as ascending (first, after last)."""
+        found: list[tuple[int, int]] = []
+        for number in sorted(self._wanted):
+            if found and found[-1][1] == number:
+                found[-1] = found[-1][0], number + 1
+            else:
+                found.append((number, number + 1))
+        return tuple(found)
+
+    def bases(self) -> Bases:
+        return _bases(self._near)
+
+    def pieces(self, records: Iterator[BlockRecord]) -> Iterator[Buffer]:
+        """The bytes that the part lacks, in order. Raises `BadStream`, `DamageError`, and what `records` raises."""
+        waiting: deque[tuple[int, Future[Buffer]]] = deque()
+        with ThreadPoolExecutor(WORKERS, "decode") as pool:
+            try:
+                for number, segment in enumerate(self._recipe.segments):
+                    if self._offsets[number + 1] <= self._done:
+                        continue
+                    if number in self._wanted:
+                        job = self._receive(pool, records, segment.id, segment.size)
+                    elif self._first[segment.id] != number:
+                        # It stands in the object before; what stands there is written when nothing is under way.
+                        while waiting:
+                            yield self._rest(*waiting.popleft())
+                        job = pool.submit(self._again, self._first[segment.id], segment.size)
+                    else:
+                        job = pool.submit(self._held.segment, segment.id)
+                    waiting.append((number, job))
+                    while len(waiting) > AHEAD:
+                        yield self._rest(*waiting.popleft())
+                while waiting:
+                    yield self._rest(*waiting.popleft())
+            finally:
+                for _, job in waiting:
+                    job.cancel()
+
+    def _rest(self, number: int, job: Future[Buffer]) -> Buffer:
+        """A segment without what the part has of it already."""
+        data = job.result()
+        skip = self._done - self._offsets[number]
+        return memoryview(data)[skip:] if skip > 0 else data
+
+    def _receive(
+        self, pool: ThreadPoolExecutor, records: Iterator[BlockRecord], identity: bytes, size: int
+    ) -> Future[Buffer]:
+        """The next wanted segment, after the bases that the stream has for it."""
+        chain: dict[bytes, Future[Buffer]] = {}
+        for record in records:
+            base = chain.get(record.base) if record.base is not None else None
+            job = pool.submit(self._decode, record, base)
+            if record.id == identity:
+                if record.size != size:
+                    break
+                return job
+            chain[record.id] = job
+            if len(chain) > MAX_DEPTH:
+                break
+        raise BadStream(f"the server's blocks for object {self._recipe.oid} lack segment '{identity.hex()[:12]}'")
+
+    def _decode(self, record: BlockRecord, base: Future[Buffer] | None) -> Buffer:
+        # What it waits for was submitted before, and so is running or done.
+        raw: Buffer | None = None
+        if record.base is not None:
+            raw = base.result() if base is not None else self._held.segment(record.base)
+        try:
+            data = block.decode(record.data, record.size, raw)
+        except CodecError as error:
+            raise BadStream(f"the server sent a damaged block for object {self._recipe.oid}: {error}") from error
+        if blake3(data).digest() != record.id:
+            raise BadStream(f"the server sent a wrong block for object {self._recipe.oid}")
+        return data
+
+    def _again(self, number: int, size: int) -> Buffer:
+        data = os.pread(self._part.descriptor, size, self._offsets[number])
+        if blake3(data).digest() != self._recipe.segments[number].id:
+            raise WrongContent(self._recipe.oid, "", self._offsets[number])
+        return data
+
+
+def _bases(known: Sequence[Known]) -> Bases:
+    return Bases({each.recipe.oid: blake3(each.recipe.encode()).hexdigest() for each in known})
+
+
+def _records(response: Response) -> Iterator[BlockRecord]:
+    """Raises `BadStream`, and what reading raises."""
+    reader = PackStreamReader()
+    try:
+        while data := response.read(READ_SIZE):
+            for record in reader.feed(data):
+                if not isinstance(record, RecipeRecord):
+                    yield record
+        reader.finish()
+    except PackDamaged as error:
+        raise BadStream(f"the server's stream of blocks is damaged: {error.what}") from error
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,85 @@
+"""Weights move as deltas between clones with packs and a hub, and every byte comes back."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.people import Person
+from tests.running_hub import RunningHub
+
+ROWS, COLUMNS = 2048, 512
+
+
+def weights(version: int) -> bytes:
+    """A safetensors file of 4 MiB and some; each version moves every element of the first tensor by a little."""
+    start = np.random.default_rng(1).standard_normal((ROWS, COLUMNS), dtype=np.float32)
+    steps = np.random.default_rng(2).standard_normal((ROWS, COLUMNS), dtype=np.float32)
+    moved = (start + np.float32(1e-6) * version * steps).astype("<f4").tobytes()
+    fixed = np.random.default_rng(3).standard_normal(100_000, dtype=np.float32).tobytes()
+    header = json.dumps(
+        {
+            "layer.weight": {"dtype": "F32", "shape": [ROWS, COLUMNS], "data_offsets": [0, len(moved)]},
+            "other.weight": {"dtype": "F32", "shape": [100_000], "data_offsets": [len(moved), len(moved) + len(fixed)]},
+        }
+    ).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + moved + fixed
+
+
+@pytest.fixture
+def ada(own_hub: RunningHub, tmp_path: Path) -> Person:
+    return person(own_hub, tmp_path, "ada")
+
+
+def person(hub: RunningHub, folder: Path, name: str) -> Person:
+    made = Person(name, folder / name)
+    made.login(hub.url, hub.token)
+    made.run("git", "lfs", "install", "--skip-repo")
+    return made
+
+
+def traffic(hub: RunningHub, method: str, pattern: str) -> int:
+    """Bytes of requests of that kind so far: received for PUT, sent for others."""
+    count = 0
+    for line in hub.log.splitlines():
+        if f"method={method} " in line and re.search(pattern, line):
+            found = re.search(r"received=(\d+)" if method == "PUT" else r"bytes=(\d+)", line)
+            count += int(found[1]) if found else 0
+    return count
+
+
+def test_versions_travel_as_deltas_both_ways(own_hub: RunningHub, ada: Person, tmp_path: Path) -> None:
+    url = f"{own_hub.url}/team/model.git"
+    work = ada.home / "work"
+    ada.run("git", "init", "-q", str(work))
+    ada.run("cwt", "init", cwd=work)
+    ada.run("git", "remote", "add", "origin", url, cwd=work)
+    versions = [weights(number) for number in range(1, 4)]
+    bob = person(own_hub, tmp_path, "bob")
+    clone = bob.home / "clone"
+    for number, data in enumerate(versions, 1):
+        (work / "model.safetensors").write_bytes(data)
+        ada.run("git", "add", "-A", cwd=work)
+        ada.run("git", "commit", "-qm", f"version {number}", cwd=work)
+        before = traffic(own_hub, "PUT", "/blocks/")
+        ada.run("git", "push", "-q", "origin", "main", cwd=work)
+        sent = traffic(own_hub, "PUT", "/blocks/") - before
+        assert 0 < sent < len(data) * (1.0 if number == 1 else 0.5)
+        before = traffic(own_hub, "POST", "/blocks/segments")
+        if number == 1:
+            bob.run("cwt", "clone", "-q", url, str(clone))
+        else:
+            bob.run("git", "pull", "-q", cwd=clone)
+        came = traffic(own_hub, "POST", "/blocks/segments") - before
+        assert (clone / "model.safetensors").read_bytes() == data
+        assert abs(came - sent) < 0.02 * sent + 4096
+    assert traffic(own_hub, "GET", r"/objects/[0-9a-f]{64} ") == 0
+    for number, data in enumerate(versions, 1):
+        bob.run("git", "checkout", "-q", f"HEAD~{3 - number}", cwd=clone)
+        assert (clone / "model.safetensors").read_bytes() == data
+        bob.run("git", "checkout", "-q", "main", cwd=clone)
