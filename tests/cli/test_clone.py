@@ -68,6 +68,17 @@ def test_options_of_git_clone_keep_their_meaning(seed: Seed, bob: Person) -> Non
     assert bob.git("rev-parse", "--is-bare-repository", cwd=bob.home / "b.git") == "true"
 
 
+def test_a_shared_repository_shares_its_objects_and_not_the_work_tree(seed: Seed, bob: Person) -> None:
+    command = f"umask 022 && cwt clone -q -c core.sharedRepository=group {seed.url} shared"
+    bob.run("sh", "-c", command)
+    shared = bob.home / "shared"
+    check(bob, shared)
+    objects = [path for path in (shared / ".git/lfs/objects").rglob("*") if path.is_file()]
+    assert objects
+    assert all(path.stat().st_mode & 0o060 == 0o060 for path in (*objects, *(path.parent for path in objects)))
+    assert all(path.stat().st_mode & 0o022 == 0 for path in shared.glob("*.bin"))
+
+
 def test_an_empty_repository_and_a_folder(seed: Seed, bob: Person) -> None:
     bob.git("init", "-q", "--bare", str(bob.home / "empty.git"))
     bob.run("cwt", "clone", "-q", str(bob.home / "empty.git"))

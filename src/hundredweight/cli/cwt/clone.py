@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from hundredweight.cli.lfs.pull import pull_into
+from hundredweight.cli.umask import share
 from hundredweight.client.clone import (
     complete,
     keep_filters,
@@ -71,13 +73,23 @@ def pull_clone(
     `CommandRefused` when some could not be had."""
     if not workspace.git.ok("rev-parse", "--verify", "--quiet", "HEAD"):
         return True
-    written = pull_into(
-        workspace, environment, "", request.include, request.exclude, write=request.has_files, quiet=request.quiet
-    )
+    written = _pull(workspace, environment, request, request.include, request.exclude)
     if request.submodules and request.has_files:
         for folder in submodule_folders(workspace):
             inner = set_up(git, folder, environment.variables)
             if drivers:
                 inner = add_drivers(inner)
-            written &= pull_into(inner, environment, "", None, None, quiet=request.quiet)
+            written &= _pull(inner, environment, request, None, None)
     return written
+
+
+def _pull(
+    workspace: Workspace, environment: Environment, request: CloneRequest, include: str | None, exclude: str | None
+) -> bool:
+    """By the umask that this repository asks for (core.sharedRepository); a submodule may ask for another."""
+    share(workspace)
+    try:
+        return pull_into(workspace, environment, "", include, exclude, write=request.has_files, quiet=request.quiet)
+    finally:
+        if workspace.user_umask is not None:
+            os.umask(workspace.user_umask)
