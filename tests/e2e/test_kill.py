@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ ROUNDS = [
     pytest.param(MANY, id="many", marks=[pytest.mark.full, pytest.mark.timeout(3000)]),
 ]
 NAME = "team/weights"
+
+
+@pytest.fixture
+def own_hub(tmp_path: Path) -> Iterator[RunningHub]:
+    """With parts so small that each of the files comes in several."""
+    running = RunningHub(tmp_path, "--part-size", "256K").start()
+    yield running
+    running.stop()
 
 
 @pytest.fixture
