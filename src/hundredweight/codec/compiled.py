@@ -15,8 +15,6 @@ from hundredweight.codec.passes import UNCHANGED, Grouping, NumpyPasses
 from hundredweight.codec.values import ESCAPE, empty_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from hundredweight.codec.numbers import Bits, Kind
@@ -42,7 +40,7 @@ def _planes(octets: Any, width: int) -> Any:
     return types.UniTuple(octets, width)
 
 
-def _compile(function: Callable[..., None], *signatures: tuple[Any, ...]) -> Any:
+def compile_passes(function: Any, *signatures: tuple[Any, ...]) -> Any:
     """Compiled now, or loaded from numba's cache; for these types alone, so that nothing is compiled later."""
     typed = [numba.void(*signature) for signature in signatures]
     try:
@@ -173,27 +171,31 @@ def _paste_of(word: Any) -> Any:
     return paste
 
 
-assign = _compile(
+assign = compile_passes(
     _assign,
     *((_input(word), _CLASSES, _TABLE, numba.int64, numba.int64, numba.int64, _OCTETS, _INTS) for word in _WORDS),
 )
-split = _compile(_split, *((_input(word), _CLASSES, numba.int64, _CONTEXTS, _INTS, word[::1]) for word in _WORDS))
-join = _compile(_join, *((_input(word), _CLASSES, numba.int64, _CONTEXTS, _INTS, word[::1]) for word in _WORDS))
+split = compile_passes(_split, *((_input(word), _CLASSES, numba.int64, _CONTEXTS, _INTS, word[::1]) for word in _WORDS))
+join = compile_passes(_join, *((_input(word), _CLASSES, numba.int64, _CONTEXTS, _INTS, word[::1]) for word in _WORDS))
 DIFFERENCE, RESTORE = (
     {
-        size: _compile(make(word, 8 * size), (_input(kind), _input(kind), _DRIFT, numba.int64, kind[::1]))
+        size: compile_passes(make(word, 8 * size), (_input(kind), _input(kind), _DRIFT, numba.int64, kind[::1]))
         for size, word, kind in ((2, np.uint16, numba.uint16), (4, np.uint32, numba.uint32))
     }
     for make in (_difference_of, _restore_of)
 )
 _PLANE = _input(numba.uint8)
 CUT = {
-    2: _compile(_cut_of(np.uint16), (_input(numba.uint16), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 2), _OCTETS)),
-    4: _compile(_cut_of(np.uint32), (_input(numba.uint32), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 4), _OCTETS)),
+    2: compile_passes(
+        _cut_of(np.uint16), (_input(numba.uint16), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 2), _OCTETS)
+    ),
+    4: compile_passes(
+        _cut_of(np.uint32), (_input(numba.uint32), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 4), _OCTETS)
+    ),
 }
 PASTE = {
-    2: _compile(_paste_of(np.uint16), (_PLANE, _planes(_PLANE, 2), _PLANE, _COUNTS, _COUNTS, numba.uint16[::1])),
-    4: _compile(_paste_of(np.uint32), (_PLANE, _planes(_PLANE, 4), _PLANE, _COUNTS, _COUNTS, numba.uint32[::1])),
+    2: compile_passes(_paste_of(np.uint16), (_PLANE, _planes(_PLANE, 2), _PLANE, _COUNTS, _COUNTS, numba.uint16[::1])),
+    4: compile_passes(_paste_of(np.uint32), (_PLANE, _planes(_PLANE, 4), _PLANE, _COUNTS, _COUNTS, numba.uint32[::1])),
 }
 
 

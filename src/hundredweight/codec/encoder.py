@@ -116,7 +116,7 @@ class Encoder:
     def _by(self, method: int, content: Bytes) -> bytes:
         if method == PACKED:
             packed = streams.pack_plain(content, thoroughly=self.profile is Profile.SMALL)
-            return stored(content) if packed is None else bytes((VERSION, PACKED)) + packed
+            return stored(content) if packed is None else b"".join((bytes((VERSION, PACKED)), packed))
         if method == STORED:
             return stored(content)
         writer = Writer((VERSION, method, self.kind.code))

@@ -27,7 +27,9 @@ class Kernel(Enum):
     OFF = "off"
 
 
-class _Choice:
+class Choice:
+    """What one process has loaded."""
+
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.seen = 0
@@ -54,7 +56,7 @@ class _Choice:
                 self.compiled = compiled.passes()
 
 
-_choice = _Choice()
+_choice = Choice()
 
 
 def passes(kernel: Kernel, length: int) -> Passes:

@@ -205,7 +205,7 @@ def _fill(level: Ints, counts: Ints, levels: Ints) -> None:
 
 def _merge(population: Ints) -> Ints:
     """A context for each level: neighbours share one until it holds a fair part of all."""
-    enough = max(int(population.sum()) // 256, 1)
+    enough = max(int(population.sum()) // 64, 1)
     while True:
         merged = np.zeros(len(population), np.int64)
         context = held = 0

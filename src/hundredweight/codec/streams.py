@@ -58,27 +58,27 @@ class _Coders(threading.local):
 _coders = _Coders()
 
 
-def pack_symbols(data: Bytes) -> bytes | None:
+def pack_symbols(data: Bytes) -> memoryview | None:
     """For symbols without repeats. None where nothing is gained."""
     return _packed(_coders.symbols, data)
 
 
-def pack_planes(data: Bytes) -> bytes | None:
+def pack_planes(data: Bytes) -> memoryview | None:
     """For bytes with many zeros and runs."""
     return _packed(_coders.planes, data)
 
 
-def pack_plain(data: Bytes, *, thoroughly: bool = False) -> bytes | None:
+def pack_plain(data: Bytes, *, thoroughly: bool = False) -> memoryview | None:
     """For bytes of any structure."""
     return _packed(_coders.thorough if thoroughly else _coders.plain, data)
 
 
-def _packed(compressor: zstandard.ZstdCompressor, data: Bytes) -> bytes | None:
+def _packed(compressor: zstandard.ZstdCompressor, data: Bytes) -> memoryview | None:
     frame = compressor.compress(data.data)
     # A frame of another shape (a zstd that decides otherwise) would still be right to store whole, so it is.
     if frame[: len(FRAME_START)] != FRAME_START or len(frame) - 6 + MAX_VARINT >= len(data):
         return None
-    return frame[6:]
+    return memoryview(frame)[6:]
 
 
 def unpack(data: memoryview, length: int) -> Bytes:
@@ -115,7 +115,7 @@ class Writer:
     def varint(self, value: int) -> None:
         self.parts.append(varint(value))
 
-    def run(self, data: Bytes, packed: bytes | None) -> None:
+    def run(self, data: Bytes, packed: memoryview | None) -> None:
         """`data`, whose length the reader knows, as `packed` if it is not None."""
         if not len(data):
             return
@@ -126,17 +126,13 @@ class Writer:
 
     def symbols(self, data: Bytes) -> None:
         """A run of decorrelated symbols."""
-        if len(data) and not (data != data[0]).any():
-            self.parts.append(bytes((CONSTANT, int(data[0]))))
-        else:
-            self.run(data, pack_symbols(data) if len(data) else None)
+        if not self._constant(data):
+            self.run(data, pack_symbols(data))
 
     def plane(self, data: Bytes) -> None:
         """A run that may hold repeats."""
-        if len(data) and not (data != data[0]).any():
-            self.parts.append(bytes((CONSTANT, int(data[0]))))
-        else:
-            self.run(data, pack_planes(data) if len(data) else None)
+        if not self._constant(data):
+            self.run(data, pack_planes(data))
 
     def noise(self, data: Bytes) -> None:
         """A run that most likely has no redundancy: a few bytes of it are looked at."""
@@ -145,6 +141,15 @@ class Writer:
             self.symbols(data)
         else:
             self.run(data, None)
+
+    def _constant(self, data: Bytes) -> bool:
+        """Whether the run is empty or of one byte, and done."""
+        if not len(data):
+            return True
+        if data[0] != data[-1] or (data != data[0]).any():
+            return False
+        self.parts.append(bytes((CONSTANT, int(data[0]))))
+        return True
 
     def joined(self) -> bytes:
         return b"".join(self.parts)

@@ -1,0 +1,70 @@
+"""Which passes run: numpy's at first, compiled ones when enough work has been seen, never where numba is missing or forbidden."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from hundredweight.codec import block, kernel
+from hundredweight.codec.kernel import Kernel
+from hundredweight.codec.passes import NumpyPasses
+from tests.codec.material import fine_tune
+
+
+def test_numba_is_not_imported_for_a_little_work() -> None:
+    program = (
+        "import sys\n"
+        "from hundredweight.codec import block\n"
+        "made = block.encode(bytes(range(256)) * 9999, 'F32', bytes(9999))\n"
+        "block.decode(made, 256 * 9999, bytes(9999))\n"
+        "print('numba' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_much_work_brings_the_compiled_passes() -> None:
+    pytest.importorskip("numba")
+    choice = kernel.Choice()
+    assert isinstance(choice.passes(Kernel.AUTO, 1000), NumpyPasses)
+    assert isinstance(choice.passes(Kernel.OFF, kernel.WORTH), NumpyPasses)
+    assert not isinstance(choice.passes(Kernel.AUTO, kernel.WORTH), NumpyPasses)
+    assert not isinstance(choice.passes(Kernel.AUTO, 1), NumpyPasses)
+    assert isinstance(choice.passes(Kernel.OFF, 1), NumpyPasses)
+
+
+def test_without_numba_numpy_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "find_spec", lambda _name: None)
+    choice = kernel.Choice()
+    for _ in range(2):
+        assert isinstance(choice.passes(Kernel.AUTO, kernel.WORTH), NumpyPasses)
+
+
+def test_kernels_compile_where_no_cache_can_be_written() -> None:
+    numba = pytest.importorskip("numba")
+    from hundredweight.codec import compiled
+
+    found: dict[str, object] = {}
+    exec("def first(items, out):\n    out[0] = items[0]\n", found)  # of no file, hence without a place for its cache
+    run = compiled.compile_passes(found["first"], (numba.uint8[::1], numba.uint8[::1]))
+    out = bytearray(1)
+    import numpy as np
+
+    run(np.full(1, 7, np.uint8), np.frombuffer(out, np.uint8))
+    assert out == b"\7"
+
+
+@pytest.mark.parametrize("mode", [Kernel.OFF, Kernel.ON])
+def test_threads_do_not_disturb_each_other(mode: Kernel) -> None:
+    pairs = [fine_tune(dtype, 40_000, seed) for seed in range(4) for dtype in ("F32", "BF16", "F64")]
+    alone = [block.encode(pair.raw, pair.dtype, pair.base, kernel=mode) for pair in pairs]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda pair: block.encode(pair.raw, pair.dtype, pair.base, kernel=mode), pairs))
+        back = list(
+            pool.map(lambda made, pair: block.decode(made, len(pair.raw), pair.base, kernel=mode), alone, pairs)
+        )
+    assert together == alone
+    assert [bytes(content) for content in back] == [pair.raw for pair in pairs]
