@@ -48,7 +48,6 @@ def main() -> int:
         for part in options.part or PARTS:
             print(part, file=sys.stderr, flush=True)
             found[part] = run_part(part, clients, folder, options)
-            found |= {"size": int(options.bytes)} if part in LINKS else {}
             results.write_text(json.dumps(found, indent=2) + "\n")
     finally:
         shutil.rmtree(folder, ignore_errors=True)

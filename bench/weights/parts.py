@@ -79,7 +79,7 @@ def codec_alone(files: Mapping[str, Path]) -> Result:
         coder = Coder(Profile.DEFAULT, Kernel.ON)
         blocks = [coder.encode(segment) for segment in changed]
         stored = sum(map(len, blocks)) + REFERENCE * (len(segments) - len(changed))
-        row: Result = {"base": base, "percent": 100 * stored / sum(len(segment.raw) for segment in segments)}
+        row: Result = {"base": base, "stored": stored, "raw": sum(len(segment.raw) for segment in segments)}
         if name in TIMED:
             row["kernel"] = [_speeds(Kernel.ON, changed, workers) for workers in (1, 2)]
             row["numpy"] = _speeds(Kernel.OFF, changed, 1)
@@ -151,7 +151,8 @@ def journeys(
                 passages.setdefault("clone", {}).setdefault(team.client.name, []).append(team.clone(way, version))
     for team, _ in teams:
         shutil.rmtree(team.folder)
-    return {operation: {name: _median(runs) for name, runs in by.items()} for operation, by in passages.items()}
+    operations = {operation: {name: _median(runs) for name, runs in by.items()} for operation, by in passages.items()}
+    return {"size": sum(path.stat().st_size for path in versions[0].values()), "operations": operations}
 
 
 def _median(runs: Sequence[Passage]) -> Result:

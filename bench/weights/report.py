@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from bench.weights.history import VERSIONS
 
 STORED_BOUNDS = {"fp32": 30.0, "bf16": 13.5}
 WIRE_BOUND = 1.02
@@ -85,7 +87,12 @@ def _codec(found: Found) -> list[str]:
         return []
     lines = ["", "## The codec alone: stored, % of the raw bytes, given the base", ""]
     lines += ["| version | base | stored, % |", "|---|---|---|"]
-    lines += [f"| {name} | {row['base'] or 'none'} | {row['percent']:.2f} |" for name, row in rows.items()]
+    lines += [f"| {name} | {row['base'] or 'none'} | {_percent([row]):.2f} |" for name, row in rows.items()]
+    for dtype, bound in STORED_BOUNDS.items():
+        history = [row for name, row in rows.items() if name.removesuffix(f"_{dtype}") in VERSIONS]
+        lines.append(
+            f"| the eleven, {dtype} | | {_percent(history):.2f} (bound {_verdict(_percent(history), bound)}) |"
+        )
     lines += ["", "## The codec alone: speed, GB/s of the raw bytes that changed, from memory to memory", ""]
     lines += [
         "| version | | kernel | bound | two workers | bound | numpy | bound |",
@@ -107,30 +114,34 @@ def _journeys(found: Found) -> list[str]:
     ways = {way: found[way] for way in RATIO_BOUNDS if way in found}
     if not ways:
         return []
-    sizes = found["size"]
     lines = ["", "## A fine-tune on its way", ""]
     lines += [
-        f"A generated checkpoint of {sizes / 1e9:.2f} GB in four shards (bench/checkpoint8b.py) and fine-tunes that change every",
-        "tensor; medians; each client against a hub of its own, over loopback and over a link that a proxy shapes.",
+        "A generated checkpoint in four shards (bench/checkpoint8b.py) and fine-tunes that change every tensor; medians; each",
+        "client against a hub of its own, over loopback and over a link that a proxy shapes.",
     ]
-    lines += ["", "| link | operation | ours, s | stock, s | ratio | bound | ours, MB sent | stock, MB sent |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
-    for way, operations in ways.items():
-        for operation, clients in operations.items():
+    lines += [
+        "",
+        "| link | size, GB | operation | ours, s | stock, s | ratio | bound | ours, MB sent | stock, MB sent |",
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|---|")
+    for way, one in ways.items():
+        for operation, clients in one["operations"].items():
             ours, stock = clients["ours"], clients["stock"]
             ratio = ours["seconds"] / stock["seconds"]
             bound = RATIO_BOUNDS[way] if operation != "clone" or way == "loopback" else None
             verdict = _verdict(ratio, bound) if bound else ""
-            sent = [f"{(one['up'] + one['down']) / 1e6:.0f}" if way != "loopback" else "" for one in (ours, stock)]
+            sent = [
+                f"{(which['up'] + which['down']) / 1e6:.0f}" if way != "loopback" else "" for which in (ours, stock)
+            ]
             lines.append(
-                f"| {way} | {operation} | {ours['seconds']:.2f} | {stock['seconds']:.2f} | {ratio:.2f} "
+                f"| {way} | {one['size'] / 1e9:.2f} | {operation} | {ours['seconds']:.2f} | {stock['seconds']:.2f} | {ratio:.2f} "
                 f"| {verdict} | {sent[0]} | {sent[1]} |"
             )
-    return [
-        *lines,
-        "",
-        "A clone fetches one version without a predecessor, so its bytes are those of the whole chain at most.",
-    ]
+    return lines
+
+
+def _percent(rows: Sequence[Mapping[str, Any]]) -> float:
+    return 100 * float(sum(row["stored"] for row in rows) / sum(row["raw"] for row in rows))
 
 
 def _verdict(value: float, bound: float) -> str:
