@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from hundredweight.client.weight_files import Model, Opened, Part
     from hundredweight.formats.tensors import Tensor
 
-BLOCK = 1 << 18
-"""Bytes of a side that are compared at once, for types of up to 16 bits; wider ones have as many elements. They fit a
-core's cache together with the numbers made of them."""
-_ELEMENTS = BLOCK // 2
+_ELEMENTS = 1 << 18
+"""Elements that are compared at once: small enough for a core's cache, large enough that two threads rarely wait for each other
+to call the next function (half as many, and two are hardly faster than one)."""
 SPAN = 1 << 23
 """Units of one task for a thread."""
 _SMALL = 1 << 15
