@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ import numpy as np
 import pytest
 
 from hundredweight.client.history_view import driver_config
+from hundredweight.client.workspace import open_workspace
+from hundredweight.git.run import Git
+from hundredweight.store.packing import LooseItem, pack_loose
 from tests.cli.diff_cases import arrays, weights
 from tests.people import PROGRAMS, Person
 from tests.running_hub import RunningHub
@@ -385,3 +389,30 @@ def test_two_urls(hub: RunningHub, tmp_path: Path) -> None:
     assert "  tensors: 1 changed, 6 unchanged\n  config.json: a = 1 -> 2\n" in shown
     assert " ".join(shown.splitlines()[-1].split()) == "w changed F32 100000 99.99% 1 1e+05 1.000000"
     assert "  tensors: all 7 unchanged\n" in ada.run("cwt", "diff", new, "m.safetensors", cwd=folder).stdout
+
+
+def test_packed_objects(person: Person, clone: Path) -> None:
+    """Packs are read, and their recipes tell which tensors changed."""
+    large = {"w": np.arange(40_000, dtype=np.float32)}
+    person.commit(clone, {"m/model.safetensors": weights({**arrays(), **large})}, "large")
+    person.commit(clone, {"m/model.safetensors": weights({**arrays(), "w": large["w"] * np.float32(2)})}, "doubled")
+    before = [person.run(*command, cwd=clone).stdout for command in COMMANDS]
+    store = open_workspace(Git(str(clone)), person.env).store
+    items = [LooseItem(oid) for oid, size in store.ids() if size > 100_000]
+    pack_loose(store, items)
+    for item in items:
+        store.drop_loose(item.oid)
+        assert store.is_packed(item.oid)
+        assert not Path(store.path(item.oid)).exists()
+    store.close()
+    (clone / "m" / "model.safetensors").unlink()
+    shutil.rmtree(clone / ".git" / "hundredweight")
+    assert [person.run(*command, cwd=clone).stdout for command in COMMANDS] == before
+
+
+COMMANDS = (
+    ["cwt", "diff", "HEAD~", "HEAD"],
+    ["cwt", "diff", "--stat", "HEAD~", "HEAD"],
+    ["cwt", "show"],
+    ["cwt", "show", "--no-ext-diff"],
+)

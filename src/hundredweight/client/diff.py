@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hundredweight.client import facts, tensor_diff
-from hundredweight.client.summary import load, pointer_in
+from hundredweight.client.summary import load, pointer_in, recipe_digests
 from hundredweight.client.tensor_hashes import KnownHashes, ModelHashes
 from hundredweight.client.weight_files import Blobs, Folder, ObjectNotHere, open_parts
 from hundredweight.formats.names import is_weight_file
@@ -186,7 +186,7 @@ def compare_subject(
         sides = [
             _open_side(
                 opened, subject.name, Blobs(workspace, blobs, hint), [file.path for file in files],
-                partial(kept_summaries, workspace, files), folder + slash,
+                partial(_known_of, workspace, files), folder + slash,
             )
             for files, blobs in ((subject.old, planned.old), (subject.new, planned.new))
         ]  # fmt: skip
@@ -218,22 +218,34 @@ def compare_files(old: str, new: str, clone: Callable[[str], Workspace | None], 
                     name,
                     Folder(folder + slash, clone),
                     files,
-                    partial(_kept_of_file, path, clone),
+                    partial(_known_of_file, path, clone),
                 )
             )
         return _compare(name, sides[0], sides[1])
 
 
-def kept_summaries(workspace: Workspace, files: Iterable[File]) -> list[Summary] | None:
-    """What is known of these objects without their data; None where it is not all."""
-    found = [None if file.pointer is None else load(workspace, file.pointer.oid) for file in files]
-    return [summary for summary in found if summary is not None] if all(found) else None
+@dataclass(frozen=True)
+class _Known:
+    """What is known of one side's objects without reading them: `summaries` of all or None, `digests` of some tensors."""
+
+    summaries: list[Summary] | None = None
+    digests: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def _kept_of_file(path: str, clone: Callable[[str], Workspace | None]) -> list[Summary] | None:
+def _known_of(workspace: Workspace, files: Iterable[File]) -> _Known:
+    found = [(file.pointer, file.pointer and load(workspace, file.pointer.oid)) for file in files]
+    summaries = [summary for _, summary in found if summary]
+    digests = {row.fact.name: row.digest for summary in summaries for row in summary.rows}
+    for pointer, summary in found:
+        if pointer and not summary:
+            digests.update(recipe_digests(workspace, pointer.oid))
+    return _Known(summaries if len(summaries) == len(found) else None, digests)
+
+
+def _known_of_file(path: str, clone: Callable[[str], Workspace | None]) -> _Known:
     pointer = pointer_in(path)
     workspace = clone(".") if pointer is not None else None
-    return None if workspace is None else kept_summaries(workspace, [File(path, "", pointer)])
+    return _Known() if workspace is None else _known_of(workspace, [File(path, "", pointer)])
 
 
 @dataclass
@@ -248,20 +260,19 @@ class _Side:
 
 
 def _open_side(
-    opened: ExitStack, name: str, place: Place, files: list[str], kept: Callable[[], list[Summary] | None], folder: str = ""
+    opened: ExitStack, name: str, place: Place, files: list[str], ask: Callable[[], _Known], folder: str = ""
 ) -> _Side:  # fmt: skip
     """`folder` is where in their place the files beside the model are."""
     if not files:
         return _Side(KnownHashes(()))
-    summaries = kept()
+    known = ask()
     try:
         model = opened.enter_context(open_parts(name, place, files))
     except ObjectNotHere as error:
-        if summaries is None:
+        if known.summaries is None:
             raise
-        return _known_side(name, files, summaries, error)
-    digests = {row.fact.name: row.digest for summary in summaries or () for row in summary.rows}
-    return _side(model, digests, folder)
+        return _known_side(name, files, known.summaries, error)
+    return _side(model, known.digests, folder)
 
 
 def _side(model: Model, digests: Mapping[str, bytes] | None = None, folder: str = "") -> _Side:

@@ -103,16 +103,27 @@ def summary_of(place: Folder, name: str, shown: str, pointer: Pointer | None, wo
         kept = load(workspace, pointer.oid)
         if kept is not None:
             return kept
+    digests = None if pointer is None or workspace is None else recipe_digests(workspace, pointer.oid)
     with open_parts(shown, place, [name]) as model:
-        made = summarise(model)
+        made = summarise(model, digests)
     if pointer is not None and workspace is not None and made.complete:
         save(workspace, pointer.oid, made)
     return made
 
 
-def summarise(model: Model) -> Summary:
-    """All tensors are hashed, at constant memory. Raises `BadWeights`."""
-    hashes = ModelHashes(model)
+def recipe_digests(workspace: Workspace, oid: Oid) -> dict[str, bytes]:
+    """What the recipe of a packed object knows of its tensors, by name; nothing where it is not packed. Raises `DamageError`."""
+    recipe = workspace.store.packs.recipe(oid) if workspace.store.has_packs else None
+    if recipe is None:
+        return {}
+    from hundredweight.store.recipe import NOT_HASHED  # noqa: PLC0415 - only where there are packs
+
+    return {row.name: row.digest for row in recipe.tensors if row.start != NOT_HASHED}
+
+
+def summarise(model: Model, digests: Mapping[str, bytes] | None = None) -> Summary:
+    """Tensors that are not in `digests` are hashed, at constant memory. Raises `BadWeights`."""
+    hashes = ModelHashes(model, digests)
     rows = tuple(Row(fact, _digest(hashes, fact.name)) for fact in hashes.facts.values())
     notes = tuple(note for part in model.parts for note in part.weights.notes)
     return Summary(model.format, model.size, facts_of(model), notes, rows)

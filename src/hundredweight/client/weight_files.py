@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hundredweight.client.workspace import Workspace
     from hundredweight.formats.tensors import Tensor
     from hundredweight.protocol.pointer import Pointer
+    from hundredweight.store.local import LocalStore
+    from hundredweight.store.reader import PackedSource
 
 URL_SCHEMES = ("http://", "https://", "ssh://", "file://", "hf://")
 
@@ -108,6 +110,25 @@ class FileSource:
             self._descriptor = -1
 
 
+class PackedFile:
+    """An object that stands in packs, decoded where it is read; called `name` in errors. `read` is thread-safe."""
+
+    def __init__(self, source: PackedSource, name: str) -> None:
+        self._source = source
+        self.name = name
+        self.size = source.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._source.read(offset, length)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill the buffer."""
+        buffer[:] = self._source.read(offset, len(buffer))
+
+    def close(self) -> None:
+        """Harmless: the packs are the store's."""
+
+
 class Place(Protocol):
     """Where a model's files lie side by side. `open` raises `CannotOpen`; the caller closes what it gives."""
 
@@ -121,7 +142,7 @@ class Folder:
         self._path = path
         self._clone = clone
 
-    def open(self, name: str) -> FileSource:
+    def open(self, name: str) -> Opened:
         path = os.path.join(self._path, name)
         source = open_file(path)
         pointer = _pointer_in(source)
@@ -130,7 +151,7 @@ class Folder:
         source.close()
         workspace = self._clone(self._path or ".")
         if workspace is not None and workspace.store.has(pointer.oid, pointer.size):
-            return open_file(workspace.store.path(pointer.oid), path)
+            return open_stored(workspace.store, pointer, path)
         raise ObjectNotHere(path, pointer, hint=f"run 'git lfs pull --include={os.path.basename(name)}' to download it")
 
 
@@ -141,7 +162,7 @@ class Revision:
         self._workspace = workspace
         self._prefix = prefix
 
-    def open(self, name: str) -> FileSource:
+    def open(self, name: str) -> Opened:
         full = self._prefix + name
         revision, _, path = full.partition(":")
         return open_blob(
@@ -158,7 +179,7 @@ class Blobs:
         self._blobs = blobs
         self._hint = hint
 
-    def open(self, name: str) -> FileSource:
+    def open(self, name: str) -> Opened:
         blob = self._blobs.get(name)
         if blob is None:
             raise CannotOpen(name, "no such file")
@@ -167,7 +188,7 @@ class Blobs:
         return Folder(self._workspace.repository.work_tree, lambda _: self._workspace).open(name)
 
 
-def open_blob(workspace: Workspace, spec: str, shown: str, hint: str) -> FileSource:
+def open_blob(workspace: Workspace, spec: str, shown: str, hint: str) -> Opened:
     """The content of a blob that git knows by `spec`, a pointer followed into the clone's store. Errors call it `shown`, and
     give `hint` where its object is not here. Raises `CannotOpen`."""
     with ObjectReader(workspace.repository.git) as objects:
@@ -182,7 +203,7 @@ def open_blob(workspace: Workspace, spec: str, shown: str, hint: str) -> FileSou
         if pointer is None:
             return _unpack(workspace, objects, info.name, shown)
     if workspace.store.has(pointer.oid, pointer.size):
-        return open_file(workspace.store.path(pointer.oid), shown)
+        return open_stored(workspace.store, pointer, shown)
     raise ObjectNotHere(shown, pointer, hint=hint)
 
 
@@ -333,6 +354,17 @@ def _locate(target: str, clone: Callable[[str], Workspace | None]) -> tuple[Plac
     if not name:
         raise CannotOpen(target, "it is a folder", hint=_NAME_A_FILE)
     return Revision(workspace, head + slash), name
+
+
+def open_stored(store: LocalStore, pointer: Pointer, name: str) -> Opened:
+    """An object that the store has, loose or in packs. Raises `CannotOpen`, `DamageError`."""
+    path = store.path(pointer.oid)
+    recipe = store.packs.recipe(pointer.oid) if not os.path.exists(path) and store.has_packs else None
+    if recipe is None:
+        return open_file(path, name)
+    from hundredweight.store.reader import PackedSource  # noqa: PLC0415 - numpy, 100 ms; only where an object is packed
+
+    return PackedFile(PackedSource(store.packs.reader, recipe), name)
 
 
 def open_file(path: str, name: str = "") -> FileSource:
