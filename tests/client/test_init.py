@@ -176,9 +176,9 @@ def test_packs_and_the_agent_are_chosen(person: Person) -> None:
     assert packs() == "true"
     listed = person.git("config", "--get-regexp", r"^lfs\.customtransfer", cwd=folder).splitlines()
     assert listed == [
-        "lfs.customtransfer.hundredweight.path cwt",
-        "lfs.customtransfer.hundredweight.args transfer-agent",
-        "lfs.customtransfer.hundredweight.concurrent false",
+        "lfs.customtransfer.cwt-blocks.path cwt",
+        "lfs.customtransfer.cwt-blocks.args transfer-agent",
+        "lfs.customtransfer.cwt-blocks.concurrent false",
     ]
     assert person.run("cwt", "init", "--packs", "--agent", cwd=folder).stdout == READY
 

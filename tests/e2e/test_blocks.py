@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.people import Person
+from hundredweight.client.init import agent_config
+from tests.people import PROGRAMS, Person
 from tests.running_hub import RunningHub
 
 ROWS, COLUMNS = 2048, 512
@@ -36,8 +37,8 @@ def ada(own_hub: RunningHub, tmp_path: Path) -> Person:
     return person(own_hub, tmp_path, "ada")
 
 
-def person(hub: RunningHub, folder: Path, name: str) -> Person:
-    made = Person(name, folder / name)
+def person(hub: RunningHub, folder: Path, name: str, programs: Path = PROGRAMS) -> Person:
+    made = Person(name, folder / name, programs)
     made.login(hub.url, hub.token)
     made.run("git", "lfs", "install", "--skip-repo")
     return made
@@ -83,3 +84,36 @@ def test_versions_travel_as_deltas_both_ways(own_hub: RunningHub, ada: Person, t
         bob.run("git", "checkout", "-q", f"HEAD~{3 - number}", cwd=clone)
         assert (clone / "model.safetensors").read_bytes() == data
         bob.run("git", "checkout", "-q", "main", cwd=clone)
+
+
+def test_stock_git_lfs_moves_deltas_with_our_agent(own_hub: RunningHub, stock_git_lfs: Path, tmp_path: Path) -> None:
+    """Only configuration: the client is the stock one, on both sides."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "git-lfs").symlink_to((stock_git_lfs / "git-lfs").resolve())
+    (programs / "cwt").symlink_to(PROGRAMS / "cwt")
+    ada = person(own_hub, tmp_path, "ada", programs)
+    bob = person(own_hub, tmp_path, "bob", programs)
+    for somebody in (ada, bob):
+        for key, value in agent_config():
+            somebody.git("config", "--global", key, value)
+    url = f"{own_hub.url}/team/model.git"
+    work, clone = ada.repository("work"), bob.home / "clone"
+    ada.git("lfs", "track", "*.safetensors", cwd=work)
+    ada.git("remote", "add", "origin", url, cwd=work)
+    for number in (1, 2):
+        data = weights(number)
+        ada.commit(work, {"model.safetensors": data})
+        before = traffic(own_hub, "PUT", "/blocks/")
+        ada.git("push", "-q", "origin", "main", cwd=work)
+        sent = traffic(own_hub, "PUT", "/blocks/") - before
+        before = traffic(own_hub, "POST", "/blocks/segments")
+        if number == 1:
+            bob.git("clone", "-q", url, str(clone))
+        else:
+            bob.git("pull", "-q", cwd=clone)
+        came = traffic(own_hub, "POST", "/blocks/segments") - before
+        assert (clone / "model.safetensors").read_bytes() == data
+    assert 0 < sent < 0.5 * len(weights(2))
+    assert abs(came - sent) < 0.02 * sent + 4096
+    assert bob.git("lfs", "fsck", cwd=clone) == "Git LFS fsck OK"

@@ -26,7 +26,7 @@ GIT_LFS_COMMANDS = (
 )  # fmt: skip
 CWT_COMMANDS = (
     "clone", "diff", "diff-driver", "hub", "id", "init", "inspect", "log", "merge-driver", "merge-weights", "show", "textconv",
-    "version",
+    "transfer-agent", "version",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from hundredweight.formats.names import is_weight_file, lfs_patterns
 from hundredweight.git import attributes, config, index
 from hundredweight.git.objects import ObjectReader
 from hundredweight.git.repository import NotARepository, discover
+from hundredweight.protocol.blocks import TRANSFER
 from hundredweight.protocol.pointer import CUTOFF
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from hundredweight.git.run import Git
 
 PACKS = "hundredweight.packs"
-AGENT = "hundredweight"
+AGENT = TRANSFER
+"""git-lfs offers a custom transfer to the server by its name: the hub must know it."""
 """The name under which stock git-lfs offers our transfer agent to servers."""
 _LOCAL = Scope(("--local",))
 _EVERYTHING = ("*", "**")

@@ -13,6 +13,7 @@ from hundredweight.base.errors import DamageError
 from hundredweight.base.files import WriteError, write_file
 from hundredweight.base.ids import Oid
 from hundredweight.git.scan import read_pointers, small_blobs
+from hundredweight.protocol.pointer import Pointer
 from hundredweight.store.bases import choose_predecessors
 from hundredweight.store.catalog import PackMissing
 from hundredweight.store.packing import FileSource
@@ -56,7 +57,8 @@ class NearbyObjects:
     def near(self, recipe: Recipe, name: str) -> Sequence[Known]:
         """Raises `OSError`, `GitError`."""
         found: dict[Oid, Known] = {}
-        for oid, size in (*self._versions(name), *self._newest()):
+        path = name if self._is_path(name) else self._path_of(recipe)
+        for oid, size in (*self._versions(path), *self._newest()):
             if oid == recipe.oid or oid in found or not recipe.size / LIKELY <= size <= recipe.size * LIKELY:
                 continue
             try:
@@ -102,8 +104,22 @@ class NearbyObjects:
             return recipe
         return recipe
 
+    @staticmethod
+    def _is_path(name: str) -> bool:
+        """Whether it may be a path in the repository: who moves objects by their ids alone gives none."""
+        return bool(name) and not os.path.isabs(name)
+
+    def _path_of(self, recipe: Recipe) -> str:
+        """A path that the object has, or had, in some commit; empty when no pointer of it is known."""
+        git = self._workspace.git
+        blob = git.text("hash-object", "--stdin", stdin=Pointer(recipe.oid, recipe.size).encode())
+        found = git.run("log", "--all", "--max-count=1", "--format=", "--name-only", "-z", f"--find-object={blob}")
+        return os.fsdecode(found.out).lstrip("\n").split("\0")[0]
+
     def _versions(self, name: str) -> Iterator[tuple[Oid, int]]:
         """Objects that the path had in the newest commits of all branches, the newest first."""
+        if not name:
+            return
         git = self._workspace.git
         listed = git.run(
             *("log", "--all", f"--max-count={VERSIONS}", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames"),
