@@ -11,16 +11,25 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from bench.against_git_lfs import make_clients
 from bench.stage import ROOT, Client
 from bench.weights.history import make_history
-from bench.weights.parts import LINKS, Result, checkpoints, codec_alone, history_through_hub, journeys, stored_by_others
+from bench.weights.parts import (
+    DTYPES,
+    LINKS,
+    Result,
+    checkpoints,
+    codec_alone,
+    history_through_hub,
+    journeys,
+    stored_by_others,
+)
 from bench.weights.report import report
 
-PARTS = ("others", "history", "codec", *LINKS)
+HISTORIES = {f"history {dtype}": dtype for dtype in DTYPES}
+PARTS = ("others", *HISTORIES, "codec", *LINKS)
 
 
 def main() -> int:
@@ -62,12 +71,9 @@ def run_part(part: str, clients: list[Client], folder: Path, options: argparse.N
         versions = checkpoints(options.work / f"checkpoints-{options.bytes:.0f}", int(options.bytes), options.runs + 1)
         return journeys(clients, versions, LINKS[part], folder)
     files = make_history(options.work / "history")
-    ways: dict[str, Callable[[], Result]] = {
-        "others": lambda: stored_by_others(files, folder),
-        "history": lambda: history_through_hub(files, clients[0], folder),
-        "codec": lambda: codec_alone(files),
-    }
-    return ways[part]()
+    if part in HISTORIES:
+        return history_through_hub(files, HISTORIES[part], clients[0], folder)
+    return stored_by_others(files, folder) if part == "others" else codec_alone(files)
 
 
 if __name__ == "__main__":

@@ -40,34 +40,25 @@ def stored_by_others(files: Mapping[str, Path], folder: Path) -> Result:
     return found
 
 
-def history_through_hub(files: Mapping[str, Path], client: Client, folder: Path) -> Result:
+def history_through_hub(files: Mapping[str, Path], dtype: str, client: Client, folder: Path) -> Result:
     """Every version pushed, and pulled by a follower, over a counting link: the wire's bytes beside what the hub then stores."""
-    found: Result = {}
-    for dtype in DTYPES:
-        with running_hub(folder) as hub, route(hub, 0) as way:
-            team = Team(client, hub, folder / "team")
-            versions = [{MODEL: files[f"{version}_{dtype}"]} for version in VERSIONS]
-            team.start(versions[0])
-            stored = [team.stored()]
-            rows = []
-            for name, version in zip(VERSIONS[1:], versions[1:], strict=True):
-                team.commit(version)
-                push = team.push(way)
-                stored.append(team.stored())
-                pull = team.pull(way)
-                team.check(team.follower, version)
-                rows.append({"version": name, "stored": stored[-1] - stored[-2], "up": push.up, "down": pull.down})
-            local = peers.folder_size(team.repository / ".git")
-        raw = sum(version[MODEL].stat().st_size for version in versions)
-        found[dtype] = {
-            "raw": raw,
-            "stored": stored[-1],
-            "percent": 100 * stored[-1] / raw,
-            "rows": rows,
-            "local": local,
-        }
-        shutil.rmtree(folder / "team")
-    return found
+    versions = [{MODEL: files[f"{version}_{dtype}"]} for version in VERSIONS]
+    rows = []
+    with running_hub(folder) as hub, route(hub, 0) as way:
+        team = Team(client, hub, folder / "team")
+        team.start(versions[0])
+        stored = team.stored()
+        for name, version in zip(VERSIONS[1:], versions[1:], strict=True):
+            team.commit(version)
+            push = team.push(way)
+            before, stored = stored, team.stored()
+            pull = team.pull(way)
+            team.check(team.follower, version)
+            rows.append({"version": name, "stored": stored - before, "up": push.up, "down": pull.down})
+        local = peers.folder_size(team.repository / ".git")
+    shutil.rmtree(team.folder)
+    raw = sum(version[MODEL].stat().st_size for version in versions)
+    return {"raw": raw, "stored": stored, "local": local, "rows": rows}
 
 
 def codec_alone(files: Mapping[str, Path]) -> Result:

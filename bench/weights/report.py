@@ -35,28 +35,26 @@ def report(found: Found, stock: str) -> str:
 
 
 def _stored(found: Found) -> list[str]:
-    others, ours = found.get("others"), found.get("history")
-    if not others and not ours:
-        return []
-    systems = {"git-lfs (whole files)": dict.fromkeys(STORED_BOUNDS, 100.0)}
-    if others:
-        for name in ("Xet", "ZipNN"):
-            systems[name] = {dtype: others[dtype][name]["percent"] for dtype in STORED_BOUNDS}
-    if ours:
-        systems["Hundredweight, the hub's folder"] = {dtype: ours[dtype]["percent"] for dtype in STORED_BOUNDS}
-        systems["Hundredweight, the pusher's .git"] = {
-            dtype: 100 * ours[dtype]["local"] / ours[dtype]["raw"] for dtype in STORED_BOUNDS
-        }
+    systems: dict[str, dict[str, float]] = {"git-lfs (whole files)": dict.fromkeys(STORED_BOUNDS, 100.0)}
+    for dtype in STORED_BOUNDS:
+        for name, kept in found.get("others", {}).get(dtype, {}).items():
+            systems.setdefault(name, {})[dtype] = kept["percent"]
+        if ours := found.get(f"history {dtype}"):
+            for name, what in (("the hub's folder", "stored"), ("the pusher's .git", "local")):
+                systems.setdefault(f"Hundredweight, {name}", {})[dtype] = 100 * ours[what] / ours["raw"]
     lines = ["", "## Stored for eleven versions, % of the raw bytes", "", "| | fp32 | bf16 |", "|---|---|---|"]
-    lines += [f"| {name} | {row['fp32']:.1f} | {row['bf16']:.1f} |" for name, row in systems.items()]
-    if ours:
-        verdicts = [_verdict(ours[dtype]["percent"], bound) for dtype, bound in STORED_BOUNDS.items()]
-        lines.append(f"| bound (hub) | {verdicts[0]} | {verdicts[1]} |")
+    for name, row in systems.items():
+        lines.append(
+            "| " + " | ".join([name, *(f"{row[dtype]:.1f}" if dtype in row else "" for dtype in STORED_BOUNDS)]) + " |"
+        )
+    hub = systems.get("Hundredweight, the hub's folder", {})
+    verdicts = [_verdict(hub.get(dtype, 0), bound) for dtype, bound in STORED_BOUNDS.items()]
+    lines.append(f"| bound (the hub) | {verdicts[0]} | {verdicts[1]} |")
     return [*lines, "", "Everything in the folders counts, as `du` does: Git's objects, the database, indexes."]
 
 
 def _wire(found: Found) -> list[str]:
-    ours = found.get("history")
+    ours = {dtype: found[f"history {dtype}"] for dtype in STORED_BOUNDS if f"history {dtype}" in found}
     if not ours:
         return []
     lines = ["", "## Bytes on the wire for each version, against what the hub stores for it", ""]
@@ -64,9 +62,9 @@ def _wire(found: Found) -> list[str]:
         "| version | dtype | stored, MB | pushed, MB | ratio | pulled, MB | ratio |",
         "|---|---|---|---|---|---|---|",
     ]
-    for dtype in STORED_BOUNDS:
+    for dtype, one in ours.items():
         total = {"stored": 0, "up": 0, "down": 0}
-        for row in ours[dtype]["rows"]:
+        for row in one["rows"]:
             lines.append(_wire_row(row["version"], dtype, row))
             total = {key: value + row[key] for key, value in total.items()}
         lines.append(_wire_row(f"all (bound {WIRE_BOUND})", dtype, total))
