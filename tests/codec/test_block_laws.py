@@ -70,6 +70,25 @@ def test_rows_that_only_decay_cost_next_to_nothing() -> None:
     assert len(made) < new.nbytes * 0.02
 
 
+def test_rows_that_decay_by_much_cost_much_less() -> None:
+    base = (np.random.default_rng(3).standard_normal(1 << 18) * 0.05).astype(np.float32)
+    made = block.encode((base * np.float32(0.99)).tobytes(), "F32", base.tobytes())
+    assert len(made) < base.nbytes * 0.32
+
+
+def test_magnitudes_of_every_kind_come_back() -> None:
+    """More levels of magnitude than there may be contexts."""
+    random = np.random.default_rng(4)
+    base = random.integers(0, 1 << 62, 1 << 17, dtype=np.uint64)
+    moved = base + (
+        random.integers(0, 1 << 62, 1 << 17, dtype=np.uint64)
+        >> np.repeat(np.arange(1 << 10) % 62, 128).astype(np.uint64)
+    )
+    made = block.encode(moved.tobytes(), "I64", base.tobytes())
+    assert len(made) < moved.nbytes * 0.6
+    assert bytes(block.decode(made, moved.nbytes, base.tobytes())) == moved.tobytes()
+
+
 def test_a_cast_of_the_base_costs_nothing() -> None:
     base = fine_tune("F32", 100_000).base
     values = np.frombuffer(base, np.float32)

@@ -111,7 +111,52 @@ def test_a_bomb_takes_no_more_memory_than_the_size_that_was_asked_for() -> None:
 def test_blocks_within_blocks_end_at_one() -> None:
     """A rest is a block of its own, which no delta may be: the depth of decoding cannot be the sender's choice."""
     pair = fine_tune("F32", 1000)
-    head = bytes((methods.VERSION, methods.FLOATS, 6, 0, 0))
-    nested = block.encode(pair.raw, "F32", pair.base)
-    with pytest.raises(CodecError):
-        block.decode(head + nested, 3 + len(pair.raw), np.zeros(1000, np.float32).tobytes())
+    outer = block.encode(pair.raw + b"abc", "F32")
+    inner = bytes((methods.VERSION, methods.STORED)) + b"abc"
+    assert outer.endswith(inner)
+    nested = outer[: -len(inner)] + bytes((methods.VERSION, methods.DELTA, 0, 0, 0))
+    with pytest.raises(CodecError, match="within"):
+        block.decode(nested, len(pair.raw) + 3, b"abc")
+
+
+F32, BF16 = 6, 5
+CONSTANT, RAW, ZSTD = 1, 2, 3
+LIES = {
+    "kind": (methods.DELTA, (99,)),
+    "without exponents": (methods.FLOATS, (2, 0)),
+    "impossible conversion": (methods.DELTA, (F32, 1)),
+    "unknown flags": (methods.DELTA, (F32, 0, 8)),
+    "end in 32 zeros": (methods.DELTA, (F32, 0, 4, 32)),
+    "type that has none": (methods.DELTA, (BF16, 0, 1)),
+    r"groups of 2\*\*17": (methods.DELTA, (F32, 0, 2, 17)),
+    "255 classes": (methods.DELTA, (F32, 0, 2, 2, 255)),
+    "class that it does not have": (methods.DELTA, (F32, 0, 2, 2, 1, CONSTANT, 2)),
+    "65 contexts": (methods.DELTA, (F32, 0, 0, 65, 0, 0)),
+    "exponents 9 to 3": (methods.DELTA, (F32, 0, 0, 1, 9, 3)),
+    "context that it does not have": (methods.DELTA, (F32, 0, 0, 1, 0, 0, CONSTANT, 1)),
+    "below their lowest bit": (methods.DELTA, (F32, 0, 0, 1, 0, 0, CONSTANT, 0, 8, CONSTANT, 0)),
+    "unknown kind 80": (methods.DELTA, (F32, 0, 0, 1, 0, 0, CONSTANT, 0, 0x50)),
+    "past its end": (methods.DELTA, (F32, 0, 0, 1, 0, 0, CONSTANT, 0, 0x40, 1, 0, CONSTANT, 250, CONSTANT, 0)),
+    "says 200": (methods.DELTA, (F32, 0, 0, 1, 0, 0, CONSTANT, 0, 0x40, 200, 1)),
+    "too long": (methods.DELTA, (F32, 0, 0, 1, 0, 0, CONSTANT, 0, 0x40, *(128,) * 6)),
+    "run in a block is of unknown kind": (methods.DELTA, (F32, 0, 0, 1, 0, 0, 7)),
+    "does not decompress": (methods.DELTA, (F32, 0, 0, 1, 0, 0, ZSTD, 1, 0)),
+    "ends too early": (methods.DELTA, (F32, 0, 0, 1, 0, 0, CONSTANT, 0, 0, RAW, 1)),
+    "unknown method": (9, (F32,)),
+    "longer than it": (methods.FLOATS, (7,)),
+}
+
+
+@pytest.mark.parametrize("complaint", LIES)
+def test_each_lie_is_named(complaint: str) -> None:
+    method, body = LIES[complaint]
+    size = 7 if complaint == "longer than it" else 400
+    with pytest.raises(CodecError, match=complaint):
+        block.decode(bytes((methods.VERSION, method, *body)), size, bytes(400), kernel=Kernel.OFF)
+
+
+def test_a_delta_of_nothing_gives_the_base() -> None:
+    base = np.arange(100, dtype=np.float32).tobytes()
+    made = bytes((methods.VERSION, methods.DELTA, F32, 0, 2, 2, 0, CONSTANT, 0, 1, 0, 0, 0))
+    for kernel in (Kernel.OFF, Kernel.ON):
+        assert bytes(block.decode(made, 400, base, kernel=kernel)) == base

@@ -31,7 +31,6 @@ def write_delta(
     kind: Kind,
     passes: Passes,
     accept: Callable[[int], bool],
-    group: int = plan.GROUP,
 ) -> int | None:
     """`raw` against `base`, of equal length. How many elements were written: all, or all whole groups.
 
@@ -40,7 +39,7 @@ def write_delta(
     scale = plan.trailing_zeros(raw, base)
     drift = None if scale else plan.drift(raw, base, kind)
     values = passes.difference(_scaled(raw, scale), _scaled(base, scale), kind, drift)
-    made = plan.make(values, base, kind, group)
+    made = plan.make(values, base, kind)
     if not accept(made.bits // 8):
         return None
     grouping = made.grouping
@@ -105,8 +104,6 @@ def _write_grouping(writer: Writer, grouping: Grouping) -> None:
 
 def _compact(table: Bytes) -> tuple[Bytes, int, int]:
     """The columns between those that merely repeat the first and those that repeat the last."""
-    if not len(table):
-        return table.reshape(-1), 0, 0
     changes = np.flatnonzero((table[:, 1:] != table[:, :-1]).any(axis=0))
     first, last = (int(changes[0]), int(changes[-1]) + 1) if len(changes) else (0, 0)
     return np.ascontiguousarray(table[:, first : last + 1]).reshape(-1), first, last
@@ -128,8 +125,8 @@ def _read_grouping(reader: Reader, length: int, grouped: bool) -> Grouping:
     contexts, first, last = reader.byte(), reader.byte(), reader.byte()
     if contexts > MAX_CONTEXTS or last < first:
         raise CodecError(f"a delta with {contexts} contexts of exponents {first} to {last}")
-    compact = reader.run(classes * (last - first + 1)).reshape(classes, -1)
-    if len(compact) and int(compact.max()) >= contexts:
+    compact = reader.run(classes * (last - first + 1)).reshape(classes, last - first + 1)
+    if compact.size and int(compact.max()) >= contexts:
         raise CodecError("a delta with a context that it does not have")
     table = compact[:, np.clip(np.arange(256), first, last) - first].reshape(-1)
     return Grouping(group, named, table, contexts)

@@ -6,7 +6,6 @@ changes over when it has worked on `WORTH` bytes, if numba is installed.
 
 from __future__ import annotations
 
-import threading
 from enum import Enum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -31,7 +30,6 @@ class Choice:
     """What one process has loaded."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         self.seen = 0
         self.numpy: Passes = NumpyPasses()
         self.compiled: Passes | None = None
@@ -47,13 +45,13 @@ class Choice:
         return self.compiled or self.numpy
 
     def _load(self, kernel: Kernel) -> None:
-        with self.lock:
-            if kernel is Kernel.AUTO and find_spec("numba") is None:
-                self.missing = True
-            elif self.compiled is None:
-                from hundredweight.codec import compiled  # noqa: PLC0415 - a second, and an optional dependency
+        if kernel is Kernel.AUTO and find_spec("numba") is None:
+            self.missing = True
+            return
+        from hundredweight.codec import compiled  # noqa: PLC0415 - a second, and an optional dependency
 
-                self.compiled = compiled.passes()
+        # Two threads may come here at once: the import is done once, and what it gives has no state.
+        self.compiled = compiled.passes()
 
 
 _choice = Choice()

@@ -69,9 +69,7 @@ def _exponent(bits: NDArray[Any], mantissa: int, bias: int) -> NDArray[np.uint8]
 
 
 def trailing_zeros(raw: Bits, base: Bits) -> int:
-    """Bits that are zero at the end of all elements of both: numbers that once were of a shorter type."""
-    if not len(raw):
-        return 0
+    """Bits that are zero at the end of all elements of both (not none): numbers that once were of a shorter type."""
     found = 0
     for few in (1024, len(raw)):
         seen = int(np.bitwise_or.reduce(raw[:few]) | np.bitwise_or.reduce(base[:few]))
@@ -121,26 +119,26 @@ def _quiet(moved: NDArray[Any]) -> NDArray[np.bool_]:
     return quiet
 
 
-def make(values: Bits, base: Bits, kind: Kind, group: int = GROUP) -> Plan:
-    """A plan for these differences: in groups of so many, unless the classes of groups cost more than they tell."""
-    whole = len(values) // group
+def make(values: Bits, base: Bits, kind: Kind) -> Plan:
+    """A plan for these differences: in groups, unless the classes of groups cost more than they tell."""
+    whole = len(values) // GROUP
     if whole < 32:
         every = len(values) // SAMPLE + 1
         first, seen = _seen(values[::every], base[::every], kind, np.zeros(len(values[::every]), np.int64), 1)
         return _plan(seen, first, kind.width, len(values), 0, np.zeros(0, np.uint16), np.zeros(1, np.int64), 0)
-    rows = values[: whole * group].reshape(-1, group)
-    magnitudes = bit_lengths(rows[:, ::4].reshape(-1)).reshape(-1, group // 4).sum(axis=1, dtype=np.uint16)
-    levels = magnitudes * np.uint16(2) // np.uint16(group // 4)
+    rows = values[: whole * GROUP].reshape(-1, GROUP)
+    magnitudes = bit_lengths(rows[:, ::4].reshape(-1)).reshape(-1, GROUP // 4).sum(axis=1, dtype=np.uint16)
+    levels = magnitudes * np.uint16(2) // np.uint16(GROUP // 4)
     changed = np.bitwise_or.reduce(rows.view(np.uint64), axis=1) != 0
     present = np.flatnonzero(np.bincount(levels[changed]))
     count = len(present)
     classes = np.where(changed, np.searchsorted(present, levels), UNCHANGED).astype(np.uint16)
     moved = np.flatnonzero(changed)
-    sampled = moved[:: len(moved) * group // SAMPLE + 1]
-    sample, frame = (both[: whole * group].reshape(-1, group)[sampled].reshape(-1) for both in (values, base))
-    first, seen = _seen(sample, frame, kind, classes[sampled].astype(np.int64).repeat(group), count)
+    sampled = moved[:: len(moved) * GROUP // SAMPLE + 1]
+    sample, frame = (both[: whole * GROUP].reshape(-1, GROUP)[sampled].reshape(-1) for both in (values, base))
+    first, seen = _seen(sample, frame, kind, classes[sampled].astype(np.int64).repeat(GROUP), count)
     side = _entropy(np.bincount(np.where(changed, classes, count))) + 64 * count
-    grouped = _plan(seen, first, kind.width, len(moved) * group, side, classes, present, group)
+    grouped = _plan(seen, first, kind.width, len(moved) * GROUP, side, classes, present, GROUP)
     plain = _plan(
         _ungrouped(seen, len(moved), whole), first, kind.width, len(values), 0, classes[:0], np.zeros(1, np.int64), 0
     )

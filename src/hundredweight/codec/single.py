@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hundredweight.codec.errors import CodecError
 from hundredweight.codec.passes import pieces
 from hundredweight.codec.values import ESCAPE, Runs, read_values, write_values
 
@@ -59,8 +58,6 @@ def write_planes(writer: Writer, content: Bytes, width: int) -> None:
 
 def read_planes(reader: Reader, length: int, width: int) -> Bytes:
     """`length` is a multiple of `width`."""
-    if length % width:
-        raise CodecError("planes of a part of an element")
     content = np.empty(length, np.uint8)
     for index in range(width):
         content[index::width] = reader.run(length // width)
