@@ -132,9 +132,6 @@ class _Check:
             return
         self._objects += 1
         if size:
-            if self._repair:
-                # Where a record says that a pack has it, and the pack is gone, the object could not be kept in another.
-                self._holdings.quarantine(oid)
             yield Finding(Kind.MISSING, oid, size, "nothing is stored under its name")
 
     def _present(self, oid: Oid, size: int) -> Iterator[Finding | Progress]:

@@ -21,6 +21,8 @@ MAX_HOLDERS = 20
 
 def check_objects(services: Services, *, repair: bool) -> Generator[CheckEvent]:
     """See `Administration.check`. Raises `BackendError`, `DatabaseError`, and `Busy` when the hub stops meanwhile."""
+    if repair:
+        services.packs.forget_missing()
     total = services.objects.stats().objects
     counts: Counter[str] = Counter()
     quarantined = 0

@@ -123,6 +123,14 @@ class PackTables:
             for part in slices(gone):
                 connection.execute(delete(segments).where(segments.c.id.in_(part)))
 
+    def forget_pack(self, name: str) -> None:
+        """Nothing is in the pack of that name any more."""
+        with self._database.write() as connection:
+            number = connection.execute(select(packs.c.id).where(packs.c.name == name)).scalar()
+            for table in (recipes, segments):
+                connection.execute(delete(table).where(table.c.pack_id == number))
+            connection.execute(delete(packs).where(packs.c.id == number))
+
     def give_up(self, oid: Oid, rules: int) -> None:
         """Packing the object gains nothing by these rules."""
         with self._database.write() as connection:

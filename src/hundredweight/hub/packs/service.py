@@ -112,6 +112,14 @@ class Packs:
             self._recipes.pop(oid, None)
         return pack_key(pack) if pack else ""
 
+    def forget_missing(self) -> None:
+        """Forget recorded packs that are not in the backend any more: their objects can be sent and packed again."""
+        for name, _ in list(self.tables.names()):
+            if self._backend.stat(pack_key(name)) is None:
+                self.tables.forget_pack(name)
+                with self._lock:
+                    self._recipes.clear()
+
     # Taking packs in
 
     def enter(self, contents: PackContents) -> None:
