@@ -160,3 +160,22 @@ def test_a_delta_of_nothing_gives_the_base() -> None:
     made = bytes((methods.VERSION, methods.DELTA, F32, 0, 2, 2, 0, CONSTANT, 0, 1, 0, 0, 0))
     for kernel in (Kernel.OFF, Kernel.ON):
         assert bytes(block.decode(made, 400, base, kernel=kernel)) == base
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_many_damaged_blocks_give_an_error_or_some_bytes() -> None:
+    random = np.random.default_rng(20)
+    refused = 0
+    for _ in range(40_000):
+        made, pair = BLOCKS[int(random.integers(len(BLOCKS)))]
+        damaged = bytearray(made)
+        reach = len(made) if random.random() < 0.5 else min(len(made), 300)
+        for at in random.integers(0, reach, random.integers(1, 5)).tolist():
+            damaged[at] = int(random.integers(256))
+        try:
+            assert len(block.decode(bytes(damaged), len(pair.raw), pair.base, kernel=Kernel.ON)) == len(pair.raw)
+        except CodecError:
+            refused += 1
+    print(f"40000 damaged blocks: {refused} refused, the others gave as many bytes as promised")
+    assert refused > 1000
