@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hundredweight.client.fsck import Scope, check_objects, check_pointers, parse_scope, quarantine
+from hundredweight.client.fsck import Finding, Scope, check_objects, check_pointers, parse_scope, quarantine
 from hundredweight.git.refs import UnknownRef
 from tests.clones import Clone, oid_of, pointer_of
 from tests.people import Person
@@ -125,7 +125,7 @@ def test_quarantine_moves_and_keeps(clone: Clone) -> None:
     store = clone.workspace().store
     damage(clone, b"content of a")
     missing = oid_of(b"never seen")
-    quarantine(store, [oid_of(b"content of a"), missing])
+    quarantine(store, [Finding("corruptObject", "", oid) for oid in (oid_of(b"content of a"), missing)])
     assert Path(store.bad, oid_of(b"content of a")).read_bytes() == b"content of a"[::-1]
     assert not os.path.exists(store.path(oid_of(b"content of a")))
     assert os.listdir(store.bad) == [oid_of(b"content of a")]

@@ -64,7 +64,7 @@ def test_a_file_for_who_needs_one(clone: CloneStore) -> None:
     packed, loose = clone.add_versions(2)
     clone.pack(packed)
     for oid in (packed, loose):
-        assert Path(clone.store.loose_path(oid)).read_bytes() == clone.contents[oid]
+        assert Path(clone.store.file(oid)).read_bytes() == clone.contents[oid]
     assert clone.store.drop_loose(packed)
     assert not clone.store.drop_loose(loose), "the only copy stays"
     assert Path(clone.store.path(loose)).exists()

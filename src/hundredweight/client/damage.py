@@ -37,6 +37,17 @@ class ObjectDamaged(DamageError):
         self.aside = aside
 
 
+class PackedObjectDamaged(DamageError):
+    """The packs do not give an object; the file it is for was not written. `path` is that file."""
+
+    hint = "run 'git lfs fsck', which takes the damaged object out of the packs, then 'git lfs pull'"
+
+    def __init__(self, path: str, oid: Oid) -> None:
+        super().__init__(f"object '{oid}' of '{path or '<unknown file>'}' is damaged in the local packs")
+        self.path = path
+        self.oid = oid
+
+
 def set_aside(store: LooseStore, oid: Oid, descriptor: int) -> str:
     """Move the damaged object, open as `descriptor`, to lfs/bad and give its new name. Empty when that could not be done, or
     when another object has come into its place since."""

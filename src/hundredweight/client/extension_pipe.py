@@ -89,7 +89,7 @@ def _copy_object(workspace: Workspace, pointer: Pointer) -> AtomicFile:
     """A copy, hashed on the way: what a program reads must not be swapped or damaged."""
     content = workspace.store.writer()
     digest = hashlib.sha256()
-    descriptor = os.open(workspace.store.path(pointer.oid), os.O_RDONLY)
+    descriptor = workspace.store.open_content(pointer.oid)
     try:
         for piece in read_chunks(descriptor):
             digest.update(piece)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hundredweight.base.errors import DamageError
 from hundredweight.base.files import publish
 from hundredweight.base.ids import Oid
 from hundredweight.base.quoting import quote
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from hundredweight.client.workspace import Workspace
     from hundredweight.git.scan import BlobEntry, PointerFile
-    from hundredweight.store.loose import LooseStore
+    from hundredweight.store.local import LocalStore
 
 WORKERS = 4
 
@@ -45,11 +46,12 @@ class Scope:
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault: `kind` and `message` are git-lfs's words. `oid` names the object, empty when it is none's."""
+    """One fault: `kind` and `message` are git-lfs's words. `oid` names the object, empty when it is none's; `pack` the pack."""
 
     kind: str
     message: str
     oid: str = ""
+    pack: str = ""
 
 
 def parse_scope(workspace: Workspace, revision: str) -> Scope:
@@ -91,19 +93,45 @@ def _once(files: Iterable[PointerFile]) -> Iterator[PointerFile]:
             yield file
 
 
-def _check_object(store: LooseStore, file: PointerFile) -> Finding | None:
+def _check_object(store: LocalStore, file: PointerFile) -> Finding | None:
     oid = file.pointer.oid
     path = store.path(oid)
     trace(f"Examining {file.path} ({path})")
     if file.pointer.size == 0:
         return None
     try:
-        with open(path, "rb") as opened:
-            got = hashlib.file_digest(opened, "sha256").hexdigest()
+        got = _hash(store, oid)
+    except DamageError as error:
+        return Finding("corruptObject", f"{file.path} ({oid}) is corrupt: {error.message}", oid)
     except OSError as error:
         said = (error.strerror or str(error)).lower()
         return Finding("openError", f"{file.path} ({oid}) could not be checked: {said}", oid)
     return None if got == oid else Finding("corruptObject", f"{file.path} ({oid}) is corrupt", oid)
+
+
+def _hash(store: LocalStore, oid: Oid) -> str:
+    """The SHA-256 of what the store has for the object. Raises `OSError`, `DamageError`."""
+    try:
+        with open(store.path(oid), "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except FileNotFoundError:
+        if not store.is_packed(oid):
+            raise
+    digest = hashlib.sha256()
+    for piece in store.open_stream(oid):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def check_packs(workspace: Workspace) -> Iterator[Finding]:
+    """Read all packs: their hashes, their segments, their objects. Raises `OSError`."""
+    if not workspace.store.has_packs:
+        return
+    from hundredweight.store.repack import check  # noqa: PLC0415 - numpy, only where there are packs
+
+    for fault in check(workspace.store.packs).faults:
+        what = f"object {fault.oid} in pack {fault.pack[:12]}" if fault.oid else f"pack {fault.pack[:12]}"
+        yield Finding("corruptPack", f"{what} is corrupt: {fault.reason}", fault.oid, fault.pack)
 
 
 def check_pointers(workspace: Workspace, scope: Scope) -> Iterator[Finding]:
@@ -169,11 +197,28 @@ class _PointerChecker:
         return AttributeRules(reversed(patterns), macros)
 
 
-def quarantine(store: LooseStore, oids: Iterable[str]) -> None:
-    """Move the objects to lfs/bad, where nobody takes them for good ones and somebody may still look at them."""
-    for oid in oids:
-        try:
-            publish(store.path(Oid(oid)), os.path.join(store.bad, oid))
-        except FileNotFoundError:
-            # it was missing altogether
+def quarantine(store: LocalStore, findings: Iterable[Finding]) -> None:
+    """Move the objects to lfs/bad, where nobody takes them for good ones and somebody may still look at them. Those in packs are
+    taken out of the packs, together with what cannot be read there; all that can be read stays."""
+    packed: list[Oid] = []
+    packs: set[str] = set()
+    for finding in findings:
+        packs |= {finding.pack} - {""}
+        if not finding.oid:
             continue
+        oid = Oid(finding.oid)
+        try:
+            publish(store.path(oid), os.path.join(store.bad, oid))
+        except FileNotFoundError:
+            packed += [oid] if store.is_packed(oid) else []
+    if packs or packed:
+        _take_out(store, packed, packs)
+
+
+def _take_out(store: LocalStore, oids: list[Oid], packs: set[str]) -> None:
+    from hundredweight.store.repack import execute, plan_repack, set_aside  # noqa: PLC0415 - numpy, only where there are packs
+
+    folder = store.packs
+    with folder.lock():
+        set_aside(folder, packs & folder.damaged.keys(), store.bad)
+        execute(folder, plan_repack(folder, oids, packs & set(folder.names())))

@@ -98,7 +98,9 @@ def plan_prune(
 
 
 def execute(workspace: Workspace, plan: PrunePlan, advance: Callable[[int], None]) -> list[tuple[Oid, OSError]]:
-    """Delete what the plan names; `advance` hears how many are gone. Gives those that could not be deleted."""
+    """Delete what the plan names, loose and packed; `advance` hears how many are gone. Gives those that could not be deleted.
+
+    Raises `PacksBusy`, `WriteError`."""
     failed: list[tuple[Oid, OSError]] = []
     for done, (oid, _) in enumerate(plan.prunable, 1):
         try:
@@ -106,6 +108,7 @@ def execute(workspace: Workspace, plan: PrunePlan, advance: Callable[[int], None
         except OSError as error:
             failed.append((oid, error))
         advance(done - len(failed))
+    workspace.store.remove_packed([oid for oid, _ in plan.prunable])
     return failed
 
 

@@ -119,8 +119,7 @@ def send_object(workspace: Workspace, pointer: Pointer, path: str, send: Callabl
         with smudge_through(workspace, pointer, path) as content:
             send(content.descriptor)
         return
-    stored = workspace.store.path(pointer.oid)
-    descriptor = os.open(stored, os.O_RDONLY)
+    descriptor = workspace.store.open_content(pointer.oid)
     try:
         sent, digest = send(descriptor)
         if sent != pointer.size or (digest and digest != pointer.oid):

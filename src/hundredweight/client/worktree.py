@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from hundredweight.base.errors import CwtError
 from hundredweight.base.files import AtomicFile, WriteError, clone_file, copy_content
 from hundredweight.base.quoting import quote
-from hundredweight.client.damage import ObjectDamaged, set_aside
+from hundredweight.client.damage import ObjectDamaged, PackedObjectDamaged, set_aside
 from hundredweight.client.extension_pipe import smudge_through
 from hundredweight.git.attributes import check
 from hundredweight.git.index import Stamp, blob_name, entries, refresh, stamp
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hundredweight.client.workspace import Workspace
     from hundredweight.git.index import IndexEntry
     from hundredweight.protocol.pointer import Pointer
-    from hundredweight.store.loose import LooseStore
+    from hundredweight.store.local import LocalStore
 
 WORKERS = 3
 HASH_BLOCK = 1 << 18
@@ -223,7 +223,7 @@ def copy_object(
                 with smudge_through(workspace, pointer, name) as content:
                     _copy(content.descriptor, target.descriptor, os.fstat(content.descriptor).st_size)
             elif pointer.size:
-                _copy_stored(workspace.store, pointer, name, target.descriptor, hashed)
+                _copy_stored(workspace.store, pointer, name, target, hashed)
             if keep is None and workspace.user_umask is not None:
                 keep = mode & ~workspace.user_umask
             if keep is not None:
@@ -288,15 +288,29 @@ def _failed(name: str, error: WriteError) -> CheckoutFailed:
     )
 
 
-def _copy_stored(store: LooseStore, pointer: Pointer, name: str, target: int, hashed: bool) -> None:
-    descriptor = os.open(store.path(pointer.oid), os.O_RDONLY)
+def _copy_stored(store: LocalStore, pointer: Pointer, name: str, target: AtomicFile, hashed: bool) -> None:
     try:
-        _copy(descriptor, target, pointer.size)
+        descriptor = os.open(store.path(pointer.oid), os.O_RDONLY)
+    except FileNotFoundError:
+        _copy_packed(store, pointer, name, target)
+        return
+    try:
+        _copy(descriptor, target.descriptor, pointer.size)
         # The copy, not the object: its pages were just written, and it is what has to be right.
-        if not hashed and _hash(target) != pointer.oid:
+        if not hashed and _hash(target.descriptor) != pointer.oid:
             raise ObjectDamaged(name, pointer.oid, set_aside(store, pointer.oid, descriptor))
     finally:
         os.close(descriptor)
+
+
+def _copy_packed(store: LocalStore, pointer: Pointer, name: str, target: AtomicFile) -> None:
+    """Straight out of the packs. Each segment is verified where it is decoded; the whole, here."""
+    digest = hashlib.sha256()
+    for piece in store.open_stream(pointer.oid):
+        digest.update(piece)
+        target.write(piece)
+    if digest.hexdigest() != pointer.oid:
+        raise PackedObjectDamaged(name, pointer.oid)
 
 
 def _copy(source: int, target: int, size: int) -> None:

@@ -27,7 +27,7 @@ class LocalStore(LooseStore):
     """A `LooseStore` that sees packed objects too: `size`, `has` and `ids` count them in.
 
     `path` is still where the loose copy is or would be: read with `open_stream`, which takes either; who needs a file (to send
-    it, for a program) calls `loose_path` first.
+    it, for a program) calls `file` first.
     """
 
     def __init__(self, root: str, references: tuple[str, ...] = (), mode: int = 0o444) -> None:
@@ -72,7 +72,22 @@ class LocalStore(LooseStore):
                 return self.packs.open_stream(oid, start, end)
             raise
 
-    def loose_path(self, oid: Oid) -> str:
+    def open_content(self, oid: Oid) -> int:
+        """A descriptor of the object's bytes, at their beginning: the loose copy, or, made from packs, a file without a name. The
+        caller closes it. Raises as `open_stream`, and `WriteError`."""
+        try:
+            return os.open(self.path(oid), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        except FileNotFoundError:
+            if not self.is_packed(oid):
+                raise
+        with self.writer() as copy:
+            for piece in self.packs.open_stream(oid):
+                copy.write(piece)
+            descriptor = os.dup(copy.descriptor)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
+
+    def file(self, oid: Oid) -> str:
         """The object as a file: its loose copy, made from packs when there is none. `drop_loose` removes it again. Raises as
         `open_stream`, and `WriteError`."""
         path = self.path(oid)

@@ -57,6 +57,10 @@ class LooseStore:
                 return True
         return False
 
+    def file(self, oid: Oid) -> str:
+        """The object as a file, for who must have one: to send it, to hand it to a program. It may not exist."""
+        return self.path(oid)
+
     def writer(self, *, durable: bool = False) -> AtomicFile:
         """A temporary file in `tmp`; hash what you write, then `commit(store.path(oid))`."""
         return AtomicFile("", temp_folder=self.temp, mode=self.mode | 0o200, durable=durable)

@@ -116,13 +116,13 @@ class BasicAdapter:
 
     def open(self, job: Job) -> BinaryIO:
         """The object to upload, as a file. Raises `ObjectMissing`, `ObjectCorrupt`, `LocalError`."""
-        path = self._store.path(job.oid) if job.size else os.devnull
         try:
+            path = self._store.file(job.oid) if job.size else os.devnull
             file = open(path, "rb", buffering=0)
         except FileNotFoundError as error:
             raise ObjectMissing(job.name, job.oid) from error
         except OSError as error:
-            raise LocalError(f"cannot read '{path}': {error.strerror}") from error
+            raise LocalError(f"cannot read object '{job.oid}': {error.strerror}") from error
         if job.size != (os.fstat(file.fileno()).st_size if job.size else 0):
             file.close()
             raise ObjectCorrupt(job.name, job.oid)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import EXIT_FAILURE
 from hundredweight.cli.lfs.opening import open_clone
-from hundredweight.client.fsck import check_objects, check_pointers, parse_scope, quarantine
+from hundredweight.client.fsck import Finding, check_objects, check_packs, check_pointers, parse_scope, quarantine
 from hundredweight.client.hook_scripts import ensure_hooks
 
 if TYPE_CHECKING:
@@ -35,12 +35,15 @@ def run(args: list[str], environment: Environment) -> int:
     ensure_hooks(workspace)
     scope = parse_scope(workspace, options.revision)
     both = options.objects == options.pointers
-    damaged: list[str] = []
+    damaged: list[Finding] = []
     good = True
     if options.objects or both:
         for finding in check_objects(workspace, scope):
             print(f"objects: {finding.kind}: {finding.message}")
-            damaged.append(finding.oid)
+            damaged.append(finding)
+        for finding in check_packs(workspace):
+            print(f"packs: {finding.kind}: {finding.message}")
+            damaged.append(finding)
     if options.pointers or both:
         for finding in check_pointers(workspace, scope):
             print(f"pointer: {finding.kind}: {finding.message}")
