@@ -72,8 +72,14 @@ def test_parts_come_in_any_order(backend: Backend, seed: int) -> None:
 
 def test_parts_come_from_many_threads_while_others_read_behind(backend: Backend) -> None:
     upload = opened(backend)
+
+    def one_part(number: int) -> None:
+        send(upload, number)
+        upload.follow()
+        upload.sync()
+
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda number: (send(upload, number), upload.follow(), upload.sync()), range(COUNT)))
+        list(pool.map(one_part, range(COUNT)))
     assert upload.finish(LONG)
     assert published(backend) == DATA
 
