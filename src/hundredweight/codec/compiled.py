@@ -29,7 +29,7 @@ def _input(item: Any) -> Any:
     return numba.types.Array(item, 1, "C", readonly=True)
 
 
-_OCTETS, _INTS = numba.uint8[::1], numba.int64[::1]
+_OCTETS, _INTS, _PLACES = numba.uint8[::1], numba.int64[::1], numba.uint64[::1]
 _CLASSES, _TABLE, _CONTEXTS, _DRIFT = (_input(item) for item in (numba.uint16, numba.uint8, numba.uint8, numba.int32))
 _COUNTS = _input(numba.int64)
 _WORDS = (numba.uint16, numba.uint32)
@@ -90,14 +90,20 @@ def _restore_of(word: Any, bits: int) -> Any:
     return restore
 
 
+# Loops run from zero over slices, and other indices are unsigned: numba would check an index that might be negative at every
+# element, and keep the compiler from vector instructions.
+
+
 def _assign(base: Any, classes: Any, table: Any, group: Any, shift: Any, mask: Any, contexts: Any, counts: Any) -> None:
     for row in range(len(classes)):
         if classes[row] == UNCHANGED:
             continue
         offset = np.int64(classes[row]) * 256
-        for i in range(row * group, (row + 1) * group):
-            context = table[offset + np.int64((base[i] >> shift) & mask)]
-            contexts[i] = context
+        known = table[offset : offset + 256]
+        source, target = base[row * group : (row + 1) * group], contexts[row * group : (row + 1) * group]
+        for i in range(group):
+            context = known[np.uint64((source[i] >> shift) & mask)]
+            target[i] = context
             counts[context] += 1
 
 
@@ -105,22 +111,23 @@ def _split(values: Any, classes: Any, group: Any, contexts: Any, places: Any, ou
     for row in range(len(classes)):
         if classes[row] == UNCHANGED:
             continue
-        for i in range(row * group, (row + 1) * group):
-            place = places[contexts[i]]
-            places[contexts[i]] = place + 1
-            out[place] = values[i]
+        source, where = values[row * group : (row + 1) * group], contexts[row * group : (row + 1) * group]
+        for i in range(group):
+            place = places[where[i]]
+            places[where[i]] = place + np.uint64(1)
+            out[place] = source[i]
 
 
 def _join(parts: Any, classes: Any, group: Any, contexts: Any, places: Any, out: Any) -> None:
     for row in range(len(classes)):
+        target, where = out[row * group : (row + 1) * group], contexts[row * group : (row + 1) * group]
         if classes[row] == UNCHANGED:
-            for i in range(row * group, (row + 1) * group):
-                out[i] = 0
+            target[:] = 0
             continue
-        for i in range(row * group, (row + 1) * group):
-            place = places[contexts[i]]
-            places[contexts[i]] = place + 1
-            out[i] = parts[place]
+        for i in range(group):
+            place = places[where[i]]
+            places[where[i]] = place + np.uint64(1)
+            target[i] = parts[place]
 
 
 def _cut_of(word: Any) -> Any:
@@ -131,17 +138,18 @@ def _cut_of(word: Any) -> Any:
         places = np.zeros(8, np.int64)
         for run in range(len(counts)):
             low, count = word(lows[run]), counts[run]
-            for i in range(start, start + count):
-                symbols[i] = min(word(values[i] >> low), most)
+            source, target = values[start : start + count], symbols[start : start + count]
+            for i in range(count):
+                target[i] = min(word(source[i] >> low), most)
             for index in range(lows[run] // 8):
-                plane, at, shift = octets[index], places[index] - start, word(8 * index)
-                for i in range(start, start + count):
-                    plane[at + i] = word(values[i] >> shift) & word(255)
+                target, shift = octets[index][places[index] : places[index] + count], word(8 * index)
+                for i in range(count):
+                    target[i] = word(source[i] >> shift) & word(255)
                 places[index] += count
             if lows[run] % 8:
-                at, shift = half - start, word(lows[run] // 8 * 8)
-                for i in range(start, start + count):
-                    halves[at + i] = word(values[i] >> shift) & word(15)
+                target, shift = halves[half : half + count], word(lows[run] // 8 * 8)
+                for i in range(count):
+                    target[i] = word(source[i] >> shift) & word(15)
                 half += count
             start += count
 
@@ -154,17 +162,18 @@ def _paste_of(word: Any) -> Any:
         places = np.zeros(8, np.int64)
         for run in range(len(counts)):
             low, count = word(lows[run]), counts[run]
-            for i in range(start, start + count):
-                out[i] = word(symbols[i]) << low
+            target, source = out[start : start + count], symbols[start : start + count]
+            for i in range(count):
+                target[i] = word(source[i]) << low
             for index in range(lows[run] // 8):
-                plane, at, shift = octets[index], places[index] - start, word(8 * index)
-                for i in range(start, start + count):
-                    out[i] |= word(plane[at + i]) << shift
+                source, shift = octets[index][places[index] : places[index] + count], word(8 * index)
+                for i in range(count):
+                    target[i] |= word(source[i]) << shift
                 places[index] += count
             if lows[run] % 8:
-                at, shift = half - start, word(lows[run] // 8 * 8)
-                for i in range(start, start + count):
-                    out[i] |= word(halves[at + i]) << shift
+                source, shift = halves[half : half + count], word(lows[run] // 8 * 8)
+                for i in range(count):
+                    target[i] |= word(source[i]) << shift
                 half += count
             start += count
 
@@ -175,8 +184,10 @@ assign = compile_passes(
     _assign,
     *((_input(word), _CLASSES, _TABLE, numba.int64, numba.int64, numba.int64, _OCTETS, _INTS) for word in _WORDS),
 )
-split = compile_passes(_split, *((_input(word), _CLASSES, numba.int64, _CONTEXTS, _INTS, word[::1]) for word in _WORDS))
-join = compile_passes(_join, *((_input(word), _CLASSES, numba.int64, _CONTEXTS, _INTS, word[::1]) for word in _WORDS))
+split = compile_passes(
+    _split, *((_input(word), _CLASSES, numba.int64, _CONTEXTS, _PLACES, word[::1]) for word in _WORDS)
+)
+join = compile_passes(_join, *((_input(word), _CLASSES, numba.int64, _CONTEXTS, _PLACES, word[::1]) for word in _WORDS))
 DIFFERENCE, RESTORE = (
     {
         size: compile_passes(make(word, 8 * size), (_input(kind), _input(kind), _DRIFT, numba.int64, kind[::1]))
@@ -215,8 +226,8 @@ class CompiledPartition:
         mask = (1 << kind.exponent) - 1
         assign(aligned(base), self.classes, grouping.table, self.group, kind.mantissa, mask, self.contexts, self.counts)
 
-    def _places(self) -> NDArray[np.int64]:
-        return np.cumsum(self.counts) - self.counts
+    def _places(self) -> NDArray[np.uint64]:
+        return (np.cumsum(self.counts) - self.counts).astype(np.uint64)
 
     def split(self, values: Bits) -> Bits:
         out = np.empty(int(self.counts.sum()), values.dtype)

@@ -26,8 +26,8 @@ SHORT = 1 << 16
 class Profile(Enum):
     """What an encoder spends time on; every decoder reads all of them.
 
-    `FAST` is up to twice as quick as `DEFAULT`, its blocks are a third to a half longer. `SMALL` spends ten times as long on plain bytes and
-    integers, to save some percent of them; weights come out the same.
+    `FAST` is up to twice as quick as `DEFAULT`, its blocks are a third to a half longer. `SMALL` spends ten times as long on
+    plain bytes and integers, to save some percent of them; weights come out the same.
     """
 
     FAST = "fast"
