@@ -120,38 +120,40 @@ def _quiet(moved: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def make(values: Bits, base: Bits, kind: Kind) -> Plan:
-    """A plan for these differences: in groups, unless the classes of groups cost more than they tell."""
+    """A plan for these differences: in groups, unless the classes of groups would cost more than they tell."""
     whole = len(values) // GROUP
     if whole < 32:
-        every = len(values) // SAMPLE + 1
-        first, seen = _seen(values[::every], base[::every], kind, np.zeros(len(values[::every]), np.int64), 1)
-        return _plan(seen, first, kind.width, len(values), 0, np.zeros(0, np.uint16), np.zeros(1, np.int64), 0)
+        return _without_classes(values, base, kind)
     rows = values[: whole * GROUP].reshape(-1, GROUP)
     magnitudes = bit_lengths(rows[:, ::4].reshape(-1)).reshape(-1, GROUP // 4).sum(axis=1, dtype=np.uint16)
     levels = magnitudes * np.uint16(2) // np.uint16(GROUP // 4)
     changed = np.bitwise_or.reduce(rows.view(np.uint64), axis=1) != 0
-    present = np.flatnonzero(np.bincount(levels[changed]))
-    count = len(present)
-    classes = np.where(changed, np.searchsorted(present, levels), UNCHANGED).astype(np.uint16)
+    population = np.bincount(levels[changed], minlength=1)
     moved = np.flatnonzero(changed)
+    if not len(moved) or (len(moved) == whole and _alike(population)):
+        return _without_classes(values, base, kind)
+    present = np.flatnonzero(population)
+    classes = np.where(changed, np.searchsorted(present, levels), UNCHANGED).astype(np.uint16)
     sampled = moved[:: len(moved) * GROUP // SAMPLE + 1]
     sample, frame = (both[: whole * GROUP].reshape(-1, GROUP)[sampled].reshape(-1) for both in (values, base))
-    first, seen = _seen(sample, frame, kind, classes[sampled].astype(np.int64).repeat(GROUP), count)
-    side = _entropy(np.bincount(np.where(changed, classes, count))) + 64 * count
-    grouped = _plan(seen, first, kind.width, len(moved) * GROUP, side, classes, present, GROUP)
-    plain = _plan(
-        _ungrouped(seen, len(moved), whole), first, kind.width, len(values), 0, classes[:0], np.zeros(1, np.int64), 0
-    )
-    return min(plain, grouped, key=lambda plan: plan.bits)
+    first, seen = _seen(sample, frame, kind, classes[sampled].astype(np.int64).repeat(GROUP), len(present))
+    side = _entropy(np.bincount(np.where(changed, classes, len(present)))) + 64 * len(present)
+    return _plan(seen, first, kind.width, len(moved) * GROUP, side, classes, present, GROUP)
 
 
-def _ungrouped(seen: Ints, moved: int, whole: int) -> Ints:
-    """As one class, with the groups that were not looked at because nothing moved in them."""
-    together = seen.sum(axis=0, keepdims=True)
-    still = together.sum(axis=2) * (whole - moved) // whole
-    scaled: Ints = -(-together * moved // whole)
-    scaled[:, :, 0] += still
-    return scaled
+def _alike(population: Ints) -> bool:
+    """Whether all but some of the groups are within three octaves: a dense layer, whose groups differ by chance."""
+    sums = population.cumsum()
+    few = int(sums[-1]) // 100
+    least, most = np.searchsorted(sums, (few, int(sums[-1]) - few - 1), side="right").tolist()
+    return bool(most - least <= 6)
+
+
+def _without_classes(values: Bits, base: Bits, kind: Kind) -> Plan:
+    every = len(values) // SAMPLE + 1
+    sample = values[::every]
+    first, seen = _seen(sample, base[::every], kind, np.zeros(len(sample), np.int64), 1)
+    return _plan(seen, first, kind.width, len(values), 0, np.zeros(0, np.uint16), np.zeros(1, np.int64), 0)
 
 
 def _seen(values: Bits, base: Bits, kind: Kind, classes: Ints, count: int) -> tuple[int, Ints]:
