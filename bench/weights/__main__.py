@@ -15,9 +15,7 @@ from pathlib import Path
 
 from bench.against_git_lfs import make_clients
 from bench.stage import ROOT, Client
-from bench.weights.history import make_history
 from bench.weights.parts import (
-    DTYPES,
     LINKS,
     Result,
     checkpoints,
@@ -27,6 +25,7 @@ from bench.weights.parts import (
     stored_by_others,
 )
 from bench.weights.report import report
+from bench.weights.versions import DTYPES
 
 HISTORIES = {f"history {dtype}": dtype for dtype in DTYPES}
 PARTS = ("others", *HISTORIES, "codec", *LINKS)
@@ -38,6 +37,7 @@ def main() -> int:
         "--work", type=Path, default=ROOT / ".bench", help="keeps the versions and what the parts found"
     )
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part (repeatable)")
+    parser.add_argument("--report", action="store_true", help="run nothing, make the page of what is there")
     parser.add_argument("--bytes", type=float, default=1.1e9, help="size of the generated checkpoint (default: 1.1e9)")
     parser.add_argument("--runs", type=int, default=3, help="fine-tunes that travel over each link (default: 3)")
     parser.add_argument("--stock", type=Path, default=ROOT / ".peers" / "git-lfs", help="the stock git-lfs")
@@ -46,7 +46,7 @@ def main() -> int:
     stock = subprocess.run([options.stock, "version"], capture_output=True, text=True, check=True).stdout.strip()
     options.work.mkdir(parents=True, exist_ok=True)
     results = options.work / "results.json"
-    if options.part is None:
+    if options.part is None and not options.report:
         results.unlink(missing_ok=True)
     found = json.loads(results.read_text()) if results.exists() else {}
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=options.work))
@@ -54,7 +54,7 @@ def main() -> int:
         clients = make_clients(folder, options.stock.resolve())
         # What `cwt init` does in each clone of a user; stock git-lfs knows nothing of it.
         clients[0].run("git", "config", "--global", "hundredweight.packs", "true")
-        for part in options.part or PARTS:
+        for part in () if options.report else options.part or PARTS:
             print(part, file=sys.stderr, flush=True)
             found[part] = run_part(part, clients, folder, options)
             results.write_text(json.dumps(found, indent=2) + "\n")
@@ -70,6 +70,8 @@ def run_part(part: str, clients: list[Client], folder: Path, options: argparse.N
     if part in LINKS:
         versions = checkpoints(options.work / f"checkpoints-{options.bytes:.0f}", int(options.bytes), options.runs + 1)
         return journeys(clients, versions, LINKS[part], folder)
+    from bench.weights.history import make_history  # noqa: PLC0415 - torch is for these parts alone
+
     files = make_history(options.work / "history")
     if part in HISTORIES:
         return history_through_hub(files, HISTORIES[part], clients[0], folder)

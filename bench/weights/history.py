@@ -15,30 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.weights.minilm import LAYERS, Weights, batches, contrastive_loss, embed, model_folder
+from bench.weights.versions import EVERY, PAIRS, STEPS, VERSIONS
 
-STEPS = 300
-EVERY = 60
 EXTRA_ROWS = 64
 LORA_RANK = 8
 WORDS = "embeddings.word_embeddings.weight"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-# The reference history, in the order in which it is committed.
-VERSIONS = (
-    "base",
-    *(f"series_step{step:04d}" for step in range(EVERY, STEPS + 1, EVERY)),
-    "full_wd0",
-    "lastlayer",
-    "lora_merged",
-    "resized_only",
-    "resized_ft",
-)
-# What is measured as a pair: the new file and its base.
-PAIRS = (
-    ("full_nativebf16_bf16", "base_bf16"),
-    ("series_step0300_fp16", "base_fp16"),
-    ("series_step0300_optim_fp32", "series_step0240_optim_fp32"),
-)
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from bench.checkpoint8b import INDEX, Architecture, write_finetune, write_model
 from bench.codec import Coder, Segment, best_of, each, segments_of
 from bench.stage import Client, Hub, running_hub
 from bench.weights import peers
-from bench.weights.history import PAIRS, VERSIONS
 from bench.weights.journeys import Passage, Route, Team, route
+from bench.weights.versions import DTYPES, VERSIONS, parents
 from hundredweight.codec.block import Profile
 from hundredweight.codec.kernel import Kernel
 
-DTYPES = ("fp32", "bf16")
 MODEL = "model.safetensors"
 TIMED = ("series_step0060_fp32", "series_step0060_bf16", "full_wd0_fp32", "full_wd0_bf16", "base_fp32", "base_bf16")
 REFERENCE = 40
@@ -90,16 +89,6 @@ def _speeds(kernel: Kernel, changed: Sequence[Segment], workers: int) -> tuple[f
         encode = best_of(2, lambda: each(pool, coder.encode, changed))
         decode = best_of(2, lambda: each(pool, coder.decode, changed, blocks))
     return size / encode, size / decode
-
-
-def parents() -> list[tuple[str, str]]:
-    """Each version with what it was trained from, or nothing."""
-    found = []
-    for dtype in DTYPES:
-        for number, name in enumerate(VERSIONS):
-            before = VERSIONS[number - 1] if name.startswith("series") else "base"
-            found.append((f"{name}_{dtype}", "" if name == "base" else f"{before}_{dtype}"))
-    return [*found, *PAIRS]
 
 
 def checkpoints(folder: Path, size: int, count: int) -> list[dict[str, Path]]:

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.weights.history import VERSIONS
+from bench.weights.versions import VERSIONS
 
 STORED_BOUNDS = {"fp32": 30.0, "bf16": 13.5}
 WIRE_BOUND = 1.02
@@ -119,9 +119,9 @@ def _journeys(found: Found) -> list[str]:
     ]
     lines += [
         "",
-        "| link | size, GB | operation | ours, s | stock, s | ratio | bound | ours, MB sent | stock, MB sent |",
+        "| link | size, GB | runs | operation | ours, s | stock, s | ratio | bound | ours, MB sent | stock, MB sent |",
     ]
-    lines.append("|---|---|---|---|---|---|---|---|---|")
+    lines.append("|---|---|---|---|---|---|---|---|---|---|")
     for way, one in ways.items():
         for operation, clients in one["operations"].items():
             ours, stock = clients["ours"], clients["stock"]
@@ -132,7 +132,8 @@ def _journeys(found: Found) -> list[str]:
                 f"{(which['up'] + which['down']) / 1e6:.0f}" if way != "loopback" else "" for which in (ours, stock)
             ]
             lines.append(
-                f"| {way} | {one['size'] / 1e9:.2f} | {operation} | {ours['seconds']:.2f} | {stock['seconds']:.2f} | {ratio:.2f} "
+                f"| {way} | {one['size'] / 1e9:.2f} | {ours['runs']} | {operation} | {ours['seconds']:.2f} "
+                f"| {stock['seconds']:.2f} | {ratio:.2f} "
                 f"| {verdict} | {sent[0]} | {sent[1]} |"
             )
     return lines
