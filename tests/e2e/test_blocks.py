@@ -80,6 +80,10 @@ def test_versions_travel_as_deltas_both_ways(own_hub: RunningHub, ada: Person, t
         assert (clone / "model.safetensors").read_bytes() == data
         assert abs(came - sent) < 0.02 * sent + 4096
     assert traffic(own_hub, "GET", r"/objects/[0-9a-f]{64} ") == 0
+    for folder in (work, clone):
+        stored = [path for path in (folder / ".git" / "lfs").rglob("*") if path.is_file()]
+        assert not [path for path in stored if path.parent.name != "packs" and path.stat().st_size > 100_000]
+        assert sum(path.stat().st_size for path in stored) < 2.2 * len(versions[0])
     for number, data in enumerate(versions, 1):
         bob.run("git", "checkout", "-q", f"HEAD~{3 - number}", cwd=clone)
         assert (clone / "model.safetensors").read_bytes() == data

@@ -12,7 +12,7 @@ from hundredweight.base.errors import CwtError
 from hundredweight.base.progress import NullMeter
 from hundredweight.base.trace import trace
 from hundredweight.client.copy_progress import open_progress
-from hundredweight.client.transfer_options import transfer_options
+from hundredweight.client.transfer_options import drop_packed, transfer_options
 from hundredweight.git import refs
 from hundredweight.transfer.queue import Item, TransferQueue
 from hundredweight.transfer.server import open_server
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hundredweight.base.ids import Oid
     from hundredweight.client.workspace import Workspace
     from hundredweight.protocol.pointer import Pointer
+    from hundredweight.transfer.queue import TransferOptions
     from hundredweight.transfer.server import LfsServer
 
 
@@ -35,6 +36,7 @@ class Downloads:
         self._workspace = workspace
         self._treeish = treeish
         self._server: LfsServer | None = None
+        self._options: TransferOptions | None = None
         self._queue: TransferQueue | None = None
         self._changed = threading.Condition()
         self._arrived: list[str] = []
@@ -71,6 +73,11 @@ class Downloads:
             if self._crash is not None:
                 raise self._crash
         return paths
+
+    def finish(self) -> None:
+        """Git has everything that it asked for."""
+        if self._options is not None:
+            drop_packed(self._options)
 
     def failed(self, oid: Oid) -> bool:
         """Whether the object was tried in the background, in vain."""
@@ -145,7 +152,9 @@ class Downloads:
         on_done: Callable[[Item, CwtError | None], None] | None = None,
         meter: NullMeter | None = None,
     ) -> TransferQueue:
-        options = transfer_options(self._workspace, remote_ref(self._workspace))
+        if self._options is None:
+            self._options = transfer_options(self._workspace, remote_ref(self._workspace))
+        options = self._options
         return TransferQueue(server, "download", self._workspace.store, options, meter or NullMeter(), on_done)
 
 

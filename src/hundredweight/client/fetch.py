@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.trace import trace
 from hundredweight.client.downloads import remote_ref
-from hundredweight.client.transfer_options import transfer_options
+from hundredweight.client.transfer_options import drop_packed, transfer_options
 from hundredweight.git import refs
 from hundredweight.git.scan import scan_all, scan_previous, scan_range, scan_tree
 from hundredweight.protocol.batch import DOWNLOAD, Wanted
@@ -122,7 +122,9 @@ class Fetcher:
             for item in items:
                 trace(f"fetch {item.path} [{item.oid}]")
                 queue.add(item)
-            return queue.wait()
+            failures = queue.wait()
+        drop_packed(self._options)
+        return failures
 
 
 def ref_rounds(workspace: Workspace, wanted: Iterable[Ref], paths: PathFilter) -> Iterator[Round]:

@@ -72,6 +72,8 @@ class FilterProcess:
                 self._stream.send(encode_available(self._arrived()))
             else:
                 raise FilterProtocolError(f'unknown command "{request.command}"')
+        if self._downloads is not None:
+            self._downloads.finish()
 
     def _smudge(self, request: Request) -> None:
         data = self._stream.read_short()

@@ -16,6 +16,8 @@ from hundredweight.git.scan import read_pointers, small_blobs
 from hundredweight.protocol.pointer import Pointer
 from hundredweight.store.bases import choose_predecessors
 from hundredweight.store.catalog import PackMissing
+from hundredweight.store.pack import MAX_DEPTH, check_hash
+from hundredweight.store.packfolder import BaseGone, PacksBusy
 from hundredweight.store.packing import FileSource
 from hundredweight.store.reader import PackedSource
 from hundredweight.store.recipe import Recipe, RecipeDamaged
@@ -24,8 +26,13 @@ from hundredweight.transfer.blocks import Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Self
 
+    from hundredweight.base.files import AtomicFile
     from hundredweight.client.workspace import Workspace
+    from hundredweight.store.pack import BlockRecord, IndexBuilder, PackStreamWriter
+    from hundredweight.store.packfolder import PackFolder, PackWriter
+    from hundredweight.transfer.blocks import Receiver
 
 VERSIONS = 8
 """Commits of a path that are looked at."""
@@ -35,13 +42,17 @@ CHOSEN = 3
 LIKELY = 4
 """Objects that differ in size by more than this factor are not looked at."""
 SMALLEST = 64 << 10
+CHUNK = 1 << 20
 
 
 class NearbyObjects:
     """See `transfer.blocks.Nearby`."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, keep: bool = False) -> None:
+        """`keep`: streams that were sent or came become packs of the clone, and loose copies of what is in them go."""
         self._workspace = workspace
+        self._keep = keep
+        self._kept: list[Oid] = []
         self._store = workspace.store
         self._recipes = os.path.join(workspace.lfs_folder, "recipes")
         self._lock = threading.Lock()
@@ -70,6 +81,37 @@ class NearbyObjects:
                 found[oid] = known
         chosen = choose_predecessors(recipe, [known.recipe for known in found.values()], CHOSEN)
         return [found[each.oid] for each in chosen]
+
+    def sent(self, stream: PackStreamWriter, file: AtomicFile) -> None:
+        """Raises `WriteError`."""
+        if not self._keep:
+            return
+        folder = self._store.packs
+        try:
+            os.makedirs(folder.folder, exist_ok=True)
+            with folder.lock(wait=False):
+                if not _fits(stream.index, folder):
+                    return
+                name = stream.finish()
+                file.durable = True
+                file.commit(folder.path(name))
+                with open(folder.path(name), "rb") as made:
+                    check_hash(iter(lambda: made.read(CHUNK), b""), name)
+        except PacksBusy:
+            # It stays loose; `cwt pack` and `git lfs prune` pack it later.
+            return
+        self._kept += [Oid(oid) for oid in stream.index.objects()]
+
+    def receiver(self, recipe: Recipe) -> Receiver | None:
+        """Raises `WriteError`."""
+        return StreamKeeper(self._store.packs, recipe, self._kept) if self._keep else None
+
+    def settle(self) -> None:
+        """Drop the loose copies of objects that are in packs now. Call when nobody wants to copy them any more."""
+        kept, self._kept = self._kept, []
+        for oid in kept:
+            self._known.pop(oid, None)
+            self._store.drop_loose(oid)
 
     def _open(self, oid: Oid, size: int) -> Known | None:
         if size < SMALLEST:
@@ -148,6 +190,69 @@ class NearbyObjects:
                 count += 1
                 if count == NEWEST:
                     return
+
+
+class StreamKeeper:
+    """A stream that comes, written to a pack of the clone. See `transfer.blocks.Receiver`."""
+
+    def __init__(self, folder: PackFolder, recipe: Recipe, kept: list[Oid]) -> None:
+        self._folder = folder
+        self._recipe = recipe
+        self._kept = kept
+        self._writer: PackWriter | None = folder.writer()
+        self._writer.stream.recipe(recipe.oid, recipe.size, recipe.encode())
+
+    def add(self, record: BlockRecord) -> None:
+        """A block whose base is not packed here ends it: the object stays loose."""
+        if self._writer is None:
+            return
+        stream = self._writer.stream
+        if record.id in stream.index or self._folder.segments([record.id]):
+            return
+        depth = 0
+        if record.base is not None:
+            own = stream.index.entry(record.base)
+            place = None if own is not None else self._folder.segments([record.base]).get(record.base)
+            if own is None and place is None:
+                self._give_up()
+                return
+            depth = 1 + (own[4] if own is not None else place.depth if place is not None else 0)
+            if depth > MAX_DEPTH:
+                self._give_up()
+                return
+        stream.block(record.id, record.size, record.base, record.data, depth)
+
+    def finish(self) -> None:
+        if self._writer is None:
+            return
+        try:
+            with self._folder.lock(wait=False):
+                ids = {segment.id for segment in self._recipe.segments}
+                outside = {identity for identity in ids if identity not in self._writer.stream.index}
+                if outside - self._folder.segments(outside).keys():
+                    return
+                if self._writer.commit():
+                    self._kept.append(self._recipe.oid)
+        except (PacksBusy, BaseGone):
+            # It stays loose; `cwt pack` and `git lfs prune` pack it later.
+            return
+
+    def _give_up(self) -> None:
+        if self._writer is not None:
+            self._writer.__exit__()
+            self._writer = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._give_up()
+
+
+def _fits(index: IndexBuilder, folder: PackFolder) -> bool:
+    """Whether all bases of a new pack are in it or packed here, in chains that are no deeper than it says."""
+    outside = folder.segments(index.outside_bases())
+    return all(base in index or (base in outside and outside[base].depth < depth) for base, depth in index.deltas())
 
 
 def _modified(path: str) -> float:

@@ -12,7 +12,7 @@ from hundredweight.base.trace import notice, trace
 from hundredweight.client.damage import ObjectDamaged
 from hundredweight.client.downloads import remote_ref
 from hundredweight.client.finished_files import settle
-from hundredweight.client.transfer_options import transfer_options
+from hundredweight.client.transfer_options import drop_packed, transfer_options
 from hundredweight.client.worktree import WorktreeWriter
 from hundredweight.git import refs
 from hundredweight.git.patterns import PathFilter
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hundredweight.client.workspace import Workspace
     from hundredweight.client.worktree import Write
     from hundredweight.git.scan import PointerFile
-    from hundredweight.transfer.queue import Failure
+    from hundredweight.transfer.queue import Failure, TransferOptions
     from hundredweight.transfer.server import LfsServer
 
 
@@ -84,18 +84,22 @@ def pull(workspace: Workspace, plan: PullPlan, server: LfsServer, meter: Meter, 
 
 
 def _pull(workspace: Workspace, plan: PullPlan, server: LfsServer, meter: Meter, write: bool) -> PullResult:
+    options = transfer_options(workspace, remote_ref(workspace))
     with _writer(workspace, write) as writer:
         for file in plan.present:
             writer.write(file.path, file.pointer)
-        failures = _download(workspace, plan.missing, server, meter, writer)
+        failures = _download(workspace, plan.missing, server, meter, writer, options)
         for remote in _other_remotes(workspace, server) if failures else ():
             failed = {failure.item.path for failure in failures}
             with _server_of(workspace, remote) as other:
-                failures = _download(workspace, [f for f in plan.missing if f.path in failed], other, meter, writer)
+                failures = _download(
+                    workspace, [f for f in plan.missing if f.path in failed], other, meter, writer, options
+                )
             if not failures:
                 break
         writes = writer.finish()
     settle(workspace, writes)
+    drop_packed(options)
     return PullResult(failures, writes)
 
 
@@ -113,6 +117,7 @@ def _download(
     server: LfsServer,
     meter: Meter,
     writer: WorktreeWriter | _NoWriter,
+    options: TransferOptions,
 ) -> list[Failure]:
     if not files:
         return []
@@ -122,7 +127,6 @@ def _download(
         if error is None:
             writer.write(item.path, pointers[item.path], hashed=True)
 
-    options = transfer_options(workspace, remote_ref(workspace))
     with TransferQueue(server, DOWNLOAD, workspace.store, options, meter, arrived) as queue:
         for file in files:
             trace(f"fetch {file.path} [{file.pointer.oid}]")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import EXIT_USAGE, CwtError
 from hundredweight.base.ids import InvalidId, Oid
-from hundredweight.client.transfer_options import transfer_options
+from hundredweight.client.transfer_options import drop_packed, transfer_options
 from hundredweight.git import refs
 from hundredweight.git.scan import range_blobs, scan_range
 from hundredweight.protocol.batch import UPLOAD
@@ -141,7 +141,9 @@ def send(workspace: Workspace, server: LfsServer, target: str, items: Iterable[I
     with TransferQueue(server, UPLOAD, workspace.store, options, meter) as queue:
         for item in items:
             queue.add(item)
-        return queue.wait()
+        failures = queue.wait()
+    drop_packed(options)
+    return failures
 
 
 def _pointers(

@@ -21,4 +21,10 @@ def transfer_options(workspace: Workspace, ref: str = "") -> TransferOptions:
         return options
     from hundredweight.client.nearby import NearbyObjects  # noqa: PLC0415 - numpy, only for who uses packs
 
-    return replace(options, nearby=NearbyObjects(workspace))
+    return replace(options, nearby=NearbyObjects(workspace, keep=True))
+
+
+def drop_packed(options: TransferOptions) -> None:
+    """After transfers: drop loose copies of what packs hold now. Call when nobody wants to copy them any more."""
+    if options.nearby is not None:
+        options.nearby.settle()

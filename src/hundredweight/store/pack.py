@@ -177,6 +177,18 @@ class IndexBuilder:
         bases = {_ENTRY.unpack(row)[1] for row in self._blocks.values()}
         return bases - self._blocks.keys() - {NO_BASE}
 
+    def deltas(self) -> Iterator[tuple[bytes, int]]:
+        """The base and the depth of each block that has one."""
+        for row in self._blocks.values():
+            _, base, _, _, _, depth = _ENTRY.unpack(row)
+            if depth:
+                yield base, depth
+
+    def objects(self) -> Iterator[str]:
+        """The ids of the objects whose recipes are here."""
+        for key in self._recipes:
+            yield key.hex()
+
     def entry(self, identity: bytes) -> tuple[int, int, int, bytes | None, int] | None:
         """What `PackIndex.block` will give for the segment."""
         row = self._blocks.get(identity)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from blake3 import blake3
 
 from hundredweight.base.errors import DamageError
-from hundredweight.base.files import open_exclusive, temp_path
+from hundredweight.base.files import AtomicFile
 from hundredweight.base.trace import trace
 from hundredweight.codec import block
 from hundredweight.codec.errors import CodecError
@@ -44,6 +44,7 @@ from hundredweight.transfer.upload_session import UploadSession
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
+    from typing import Self
 
     from hundredweight.base.ids import Oid
     from hundredweight.formats.source import Source
@@ -81,6 +82,34 @@ class Nearby(Protocol):
     def near(self, recipe: Recipe, name: str) -> Sequence[Known]:
         """Objects here that are probably like it, the most likely first. `name` is the path it is for."""
 
+    def sent(self, stream: PackStreamWriter, file: AtomicFile) -> None:
+        """The other side has taken the stream that was written to `file`: it may be kept as a pack. Raises `WriteError`."""
+
+    def receiver(self, recipe: Recipe) -> Receiver | None:
+        """Who keeps the stream of an object that comes, if anybody."""
+
+    def settle(self) -> None:
+        """Nobody wants the loose copies of what was kept any more."""
+
+
+class Receiver(Protocol):
+    """Takes a stream that comes, to keep it as a pack, as a context. Nothing that it cannot do is an error of the transfer."""
+
+    def add(self, record: BlockRecord) -> None: ...
+    def finish(self) -> None:
+        """The object is here, verified."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class _Made(NamedTuple):
+    """A stream that is ready to be sent."""
+
+    stream: PackStreamWriter
+    name: StreamName
+    bases: Bases
+
 
 class BadStream(DamageError):
     """What the server sent as blocks is not the object. The object is then fetched whole."""
@@ -115,29 +144,32 @@ class BlocksAdapter:
 
     def _upload_blocks(self, job: Job, parts: PartsAdapter) -> bool:
         """Whether the object went as blocks."""
-        path = temp_path(self._store.temp, f"{job.oid}.blocks")
-        try:
-            with self._turn:
-                made = self._encode(job, path)
-            if made is None:
+        with AtomicFile("", temp_folder=self._store.temp) as file:
+            try:
+                with self._turn:
+                    made = self._encode(job, file)
+                if made is None:
+                    return False
+                session = UploadSession(
+                    self._actions,
+                    job,
+                    name=BLOCKS,
+                    below=str(made.name),
+                    size=made.name.size,
+                    opening=made.bases.encode(),
+                )
+                parts.send(job, session, session.open(), lambda: open(file.temp, "rb", buffering=0))
+            except HttpError as error:
+                if error.status not in _REFUSED:
+                    raise
+                trace(f"xfer: no upload of {job.oid} in blocks ({error}); sending it whole")
+                job.take_back()
                 return False
-            name, bases = made
-            session = UploadSession(
-                self._actions, job, name=BLOCKS, below=str(name), size=name.size, opening=bases.encode()
-            )
-            parts.send(job, session, session.open(), lambda: open(path, "rb", buffering=0))
-        except HttpError as error:
-            if error.status not in _REFUSED:
-                raise
-            trace(f"xfer: no upload of {job.oid} in blocks ({error}); sending it whole")
-            job.take_back()
-            return False
-        finally:
-            _remove(path)
-        trace(f"xfer: sent {job.oid} as {name.size} bytes of blocks for {job.size}")
+            trace(f"xfer: sent {job.oid} as {made.name.size} bytes of blocks for {job.size}")
+            self._nearby.sent(made.stream, file)
         return True
 
-    def _encode(self, job: Job, path: str) -> tuple[StreamName, Bases] | None:
+    def _encode(self, job: Job, file: AtomicFile) -> _Made | None:
         """Write the stream of the blocks that the server lacks; None when it gains nothing."""
         own = self._nearby.own(job.oid, job.size)
         if own is None:
@@ -155,18 +187,17 @@ class BlocksAdapter:
         for each in known:
             bases.add(*each)
         digest = blake3()
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(open_exclusive(path, 0o600), "wb") as file, Packer(bases, WORKERS) as packer:
 
-            def write(data: Buffer) -> None:
-                digest.update(data)
-                file.write(data)
+        def write(data: Buffer) -> None:
+            digest.update(data)
+            file.write(data)
 
-            stream = PackStreamWriter(write)
+        stream = PackStreamWriter(write)
+        with Packer(bases, WORKERS) as packer:
             packer.pack(own.source, own.recipe, [each.recipe for each in known], stream, have)
         if stream.offset > job.size * (1 - LEAST_GAIN):
             return None
-        return StreamName(digest.hexdigest(), stream.offset), _bases(known)
+        return _Made(stream, StreamName(digest.hexdigest(), stream.offset), _bases(known))
 
     def _agree(self, job: Job, near: Sequence[Known]) -> tuple[list[Known], Terms]:
         """Which of the objects here may serve as bases there."""
@@ -205,19 +236,25 @@ class BlocksAdapter:
                 return True
             job.advance(part.size)
             coming = _Coming(recipe, part, self._nearby.near(recipe, job.name))
-            want = coming.wanted()
-            if want:
-                action = self._actions.need(job, BLOCKS)
-                request = self._actions.request("POST", action, segments_url(action.href), {"Content-Type": MEDIA_TYPE})
-                request.body = Request(want, coming.bases()).encode()
-                with self._actions.send(job, action, request) as response:
-                    job.begun()
-                    self._write(job, part, coming.pieces(_records(response)))
-            else:
-                job.begun()
-                self._write(job, part, coming.pieces(iter(())))
-            part.publish()
+            with self._nearby.receiver(recipe) or _Nobody() as receiver:
+                self._receive(job, part, coming, receiver)
+                part.publish()
+                receiver.finish()
         return True
+
+    def _receive(self, job: Job, part: PartFile, coming: _Coming, receiver: Receiver) -> None:
+        """All of the object into the part: what is wanted from the server, the rest from what is here."""
+        want = coming.wanted()
+        if not want:
+            job.begun()
+            self._write(job, part, coming.pieces(iter(())))
+            return
+        action = self._actions.need(job, BLOCKS)
+        request = self._actions.request("POST", action, segments_url(action.href), {"Content-Type": MEDIA_TYPE})
+        request.body = Request(want, coming.bases()).encode()
+        with self._actions.send(job, action, request) as response:
+            job.begun()
+            self._write(job, part, coming.pieces(_records(response, receiver)))
 
     def _write(self, job: Job, part: PartFile, pieces: Iterator[Buffer]) -> None:
         part.use_thread()
@@ -347,21 +384,31 @@ def _bases(known: Sequence[Known]) -> Bases:
     return Bases({each.recipe.oid: blake3(each.recipe.encode()).hexdigest() for each in known})
 
 
-def _records(response: Response) -> Iterator[BlockRecord]:
-    """Raises `BadStream`, and what reading raises."""
+def _records(response: Response, receiver: Receiver) -> Iterator[BlockRecord]:
+    """Each goes to `receiver` too. Raises `BadStream`, and what reading raises."""
     reader = PackStreamReader()
     try:
         while data := response.read(READ_SIZE):
             for record in reader.feed(data):
                 if not isinstance(record, RecipeRecord):
+                    receiver.add(record)
                     yield record
         reader.finish()
     except PackDamaged as error:
         raise BadStream(f"the server's stream of blocks is damaged: {error.what}") from error
 
 
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
+class _Nobody:
+    """Keeps nothing."""
+
+    def add(self, record: BlockRecord) -> None:
+        """Not kept."""
+
+    def finish(self) -> None:
+        """Nothing was kept."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        """Nothing was opened."""
