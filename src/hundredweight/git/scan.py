@@ -93,6 +93,18 @@ class Change:
         self.path = path
 
 
+class FileVersion:
+    """A file as a commit has it that did not have it so before: its `blob`, `path`, that `commit` and its time in `seconds`."""
+
+    __slots__ = ("blob", "commit", "path", "seconds")
+
+    def __init__(self, blob: str, path: str, commit: str, seconds: int) -> None:
+        self.blob = blob
+        self.path = path
+        self.commit = commit
+        self.seconds = seconds
+
+
 def tree_entries(git: Git, treeish: str) -> Iterator[BlobEntry]:
     """Every blob below a tree, with sizes; submodules are passed over."""
     for record in _records(git, ("ls-tree", "-r", "-l", "-z", "--full-tree", treeish)):
@@ -271,6 +283,27 @@ def scan_previous(git: Git, ref: str, since: float, paths: PathFilter | None = N
     commits = git.output("rev-list", f"--since=@{int(since)}", ref, "--")
     removed = ((c.old_blob, c.path) for c in _commit_changes(git, commits, paths) if _is_file(c.old_mode))
     yield from read_pointers(git, small_blobs(git, removed))
+
+
+def scan_versions(git: Git, *pathspecs: str) -> Iterator[FileVersion]:
+    """Every version of every file (below the pathspecs) in the history of all refs, HEAD and the work trees' HEADs: no commit
+    before its parents. What a merge has of its parents comes once more. Pathspecs are relative to git's folder."""
+    order = ("--topo-order", "--reverse", "--timestamp")
+    listed = _records(git, ("rev-list", "--all", "--ignore-missing", *order), separator=b"\n")
+    commits = {commit: int(seconds) for seconds, _, commit in (line.partition(" ") for line in listed if line)}
+    if not commits:
+        return
+    command = ("diff-tree", "--stdin", "-r", "-z", "--root", "-m", "--no-renames", "--diff-filter=d", "--", *pathspecs)
+    records = _records(git, command, "".join(f"{commit}\n" for commit in commits).encode())
+    commit = ""
+    for record in records:
+        if not record.startswith(":"):
+            commit = record or commit
+            continue
+        _, mode, _, blob, _ = record[1:].split(" ")
+        path = next(records)
+        if _is_file(mode):
+            yield FileVersion(blob, path, commit, commits[commit])
 
 
 def _filtered(found: Iterator[PointerFile], paths: PathFilter | None) -> Iterator[PointerFile]:

@@ -117,6 +117,10 @@ class LocalStore(LooseStore):
             if oid not in seen:
                 yield oid, size
 
+    def loose_ids(self) -> Iterator[tuple[Oid, int]]:
+        """Every loose object with its size, in order of id."""
+        return super().ids()
+
     def plan_removal(self, oids: Collection[Oid]) -> RepackPlan | None:
         """What removing those objects from packs takes; None where no pack has one. For `freed`; changes nothing."""
         packed = [oid for oid in oids if self.is_packed(oid)]
