@@ -86,6 +86,11 @@ class StagedStream:
         return self._layout.size
 
     @property
+    def receiving(self) -> bool:
+        """Whether a part is on its way in."""
+        return bool(self._writers)
+
+    @property
     def state(self) -> PartsState:
         """What is held now."""
         held = ranges(number for number, mark in enumerate(self._marks) if mark)
@@ -115,16 +120,19 @@ class StagedStream:
             return False
         try:
             buffer = memoryview(bytearray(min(_READ, self.size)))
-            while self._followed < (until := self._contiguous()) and not self._halted:
+            settled = self._settle(end)
+            while settled and self._followed < (until := self._contiguous()) and not self._halted:
                 if time.monotonic() >= end:
                     break
                 want = min(len(buffer), until - self._followed)
                 count = self.stage.read_into(self._followed, buffer[:want])
                 self._feed(buffer[:count])
                 self._followed += count
+                settled = self._settle(end)
                 if count < want:
                     break
-            return self._followed == self.size
+            self._rest()
+            return settled and self._followed == self.size
         finally:
             self._following.release()
 
@@ -147,6 +155,15 @@ class StagedStream:
             while self._first_missing < len(self._marks) and self._marks[self._first_missing]:
                 self._first_missing += 1
             return min(self._first_missing * self._layout.part_size, self.size)
+
+    # For streams whose bytes take more than to be fed. With `_following` held.
+
+    def _settle(self, end: float) -> bool:  # noqa: ARG002 - whoever has more to do needs it
+        """Do what the bytes fed so far ask for; False when `end` came before."""
+        return True
+
+    def _rest(self) -> None:
+        """It may be long until more bytes come: hold nothing large meanwhile."""
 
     # What follows is for `PartWriter`.
 

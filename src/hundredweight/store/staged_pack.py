@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from hundredweight.base.errors import CwtError
+from hundredweight.backend.interface import BackendError
+from hundredweight.base.errors import CwtError, DamageError
 from hundredweight.codec import block
 from hundredweight.codec.errors import CodecError
 from hundredweight.store.objects import ObjectMismatch
@@ -29,8 +30,9 @@ from hundredweight.store.recipe import Recipe, RecipeDamaged
 from hundredweight.store.staged import PartsMissing, StagedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import Executor, Future
+    from threading import Semaphore
 
     from hundredweight.backend.interface import Stage
     from hundredweight.base.ids import Oid
@@ -40,10 +42,29 @@ if TYPE_CHECKING:
 
     Buffer = bytes | bytearray | memoryview
 
-__all__ = ["StagedPack"]
+__all__ = ["BaseUnreadable", "StagedPack"]
 
 AHEAD = 3
 """Segments that are decoded before the one that is hashed next."""
+AHEAD_BYTES = 24 << 20
+"""Bytes of them, but for the first."""
+MANY, LEAST_MEAN = 4096, 4096
+"""An object of more segments than that has so many bytes in each, in the mean: what is known of them is kept in memory."""
+SLICE = 2.0
+"""Seconds that one stream is worked on while others may wait for their turn."""
+PATIENCE = 60.0
+"""Seconds for which work goes on that nobody asks for any more: a few bytes may ask for hours of it."""
+
+
+class BaseUnreadable(DamageError):
+    """A segment of the store that a stream builds on is damaged or missing (422). Nothing was stored."""
+
+    status = 422
+    hint = "have the hub's owner run 'cwt hub check --repair'; meanwhile the object can be sent whole"
+
+    def __init__(self, oid: Oid, cause: CwtError) -> None:
+        super().__init__(f"object '{oid}' cannot be built: {cause.message}")
+        self.oid = oid
 
 
 class StagedPack(StagedStream):
@@ -57,106 +78,159 @@ class StagedPack(StagedStream):
         *,
         oid: Oid,
         object_size: int,
+        digest: str,
         allowed: Mapping[bytes, int],
         reader: ObjectReader,
         pool: Executor,
+        turns: Semaphore,
     ) -> None:
-        """`size` is the stream's. `allowed` are segments of the store that may serve, with the number of deltas that lead to
-        each. `pool` decodes. Raises `BackendFailed`."""
+        """`size` is the stream's, `digest` the BLAKE3-256 that it should have. `allowed` are segments of the store that
+        may serve, with the number of deltas that lead to each. `pool` decodes; `turns` bounds how many streams are decoded
+        at a time. Raises `BackendFailed`."""
         self.oid = oid
         self.name = ""
         self.total = 0
         self._object_size = object_size
+        self._digest = digest
         self._allowed = allowed
         self._reader = reader
         self._pool = pool
+        self._turns = turns
         self._stream = PackStreamReader()
+        self._records: deque[RecipeRecord | BlockRecord] = deque()
         self._whole = blake3()
         self._hash = hashlib.sha256()
         self._index = IndexBuilder()
         self._depths: dict[bytes, int] = {}
         self._recipe: Recipe | None = None
         self._next = 0
-        self._coming: deque[Future[Buffer]] = deque()
+        self._coming: deque[tuple[Future[Buffer], int]] = deque()
         self._fault: CwtError | None = None
+        self.published = False
         super().__init__(stage, size, part_size, self._take)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the stream cannot be gone on with: `finish` says why, each time."""
+        return self._fault is not None
+
+    def follow(self, seconds: float = 3600.0) -> bool:
+        """As in `StagedStream`; taking turns with other streams."""
+        end = time.monotonic() + seconds
+        while True:
+            if not self._turns.acquire(timeout=max(0.0, end - time.monotonic())):
+                return False
+            before = self._place()
+            try:
+                whole = super().follow(min(SLICE, end - time.monotonic()))
+            finally:
+                self._turns.release()
+            if whole or self._place() == before or time.monotonic() >= end:
+                return whole
 
     def finish(self, seconds: float) -> bool:
         """Check, and make the stream a pack that `publish` shows; False when it takes longer than `seconds`: call again.
 
-        Afterwards `name` and `total` are the pack's. Raises `PartsMissing` (send them); `ObjectMismatch`, and `DamageError` where
-        the store's own bases are damaged (the stage is of no use any more then); `BackendFull`, `BackendFailed`.
+        Afterwards `name` and `total` are the pack's. Raises `PartsMissing` (send them); `ObjectMismatch`, and
+        `BaseUnreadable` where the store's own bases are damaged (then `failed` is true, and the stage of no use any more);
+        `BackendFull`, `BackendFailed`.
         """
+        self.touched = time.monotonic()
         missing = self.state.missing()
         if missing:
             raise PartsMissing(missing)
         if self._fault is not None:
             raise self._fault
-        end = time.monotonic() + seconds
         if not self.follow(seconds):
             if self._fault is not None:
                 raise self._fault
             return False
-        if not self._following.acquire(timeout=max(0.0, end - time.monotonic())):
-            return False
-        try:
-            return self._seal(end)
-        finally:
-            self._following.release()
+        with self._following:
+            self._seal()
+        return True
 
     def publish(self, key: str) -> None:
-        """The sealed pack shows under `key`. Raises `BackendFull`, `BackendFailed`."""
-        self.stage.commit(key, self.total)
+        """The sealed pack shows under `key`. Harmless twice. Raises `BackendFull`, `BackendFailed`."""
+        with self._following:
+            if not self.published:
+                self.stage.commit(key, self.total)
+                self.published = True
 
-    def _seal(self, end: float) -> bool:
-        """Hash what is left, and if the whole is right put index and trailer behind the stream; False when `end` comes before."""
+    def _seal(self) -> None:
+        """If the whole is right, put index and trailer behind the stream."""
         if self.name:
-            return True
-        try:
-            self._stream.finish()
-            segments = self._known_recipe().segments
-            while self._next < len(segments):
-                if time.monotonic() > end:
-                    return False
-                self._pass(segments[self._next])
-            self._drain(0)
-        except (PackDamaged, RecipeDamaged) as error:
-            raise self._refuse(str(error)) from error
+            return
+        if self._fault is not None:
+            raise self._fault
+        if self._whole.hexdigest() != self._digest:
+            raise self._refuse("the stream has another digest than its name says")
         if self._hash.hexdigest() != self.oid:
             raise self._refuse(f"the blocks that came give the SHA-256 '{self._hash.hexdigest()}'")
         index = self._index.encode(self.size)
-        self._whole.update(index)
-        name = self._whole.digest()
+        whole = self._whole.copy()
+        whole.update(index)
+        name = whole.digest()
         self.stage.write_at(self.size, [index, name])
         self.total = self.size + len(index) + len(name)
         self.name = name.hex()
-        return True
+
+    # With `_following` held.
 
     def _take(self, data: memoryview) -> None:
-        """The next bytes of the stream."""
+        """The next bytes of the stream: their records wait for `_settle`."""
         if self._fault is not None:
             raise self._fault
-        self._whole.update(data)
         try:
-            for record in self._stream.feed(data):
-                if isinstance(record, RecipeRecord):
-                    self._begin(record)
-                else:
-                    self._block(record)
+            self._whole.update(data)
+            self._records.extend(self._stream.feed(data))
+        except PackDamaged as error:
+            raise self._refuse(error.message) from error
+
+    def _settle(self, end: float) -> bool:
+        if self._fault is not None:
+            raise self._fault
+        try:
+            while self._records:
+                if not self._proceed(self._records[0], end):
+                    return False
+                self._records.popleft()
+            return self._followed < self.size or self._proceed(None, end)
         except (PackDamaged, RecipeDamaged) as error:
-            raise self._refuse(str(error)) from error
+            raise self._refuse(error.message) from error
+
+    def _rest(self) -> None:
+        self._drain(0)
+
+    def _place(self) -> tuple[int, int, int]:
+        """How far it is: where it stays the same there is nothing to do until more comes, or somebody asks again."""
+        return self._followed, len(self._records), self._next
+
+    def _proceed(self, record: RecipeRecord | BlockRecord | None, end: float) -> bool:
+        """Up to and with that record, or with None to the end of the object; False when `end` comes before."""
+        if isinstance(record, RecipeRecord):
+            self._begin(record)
+            return True
+        if record is None:
+            self._stream.finish()
+        segments = self._known_recipe().segments
+        while self._next < len(segments) and (record is None or segments[self._next].id != record.id):
+            if time.monotonic() >= end or self._halted or time.monotonic() - self.touched > PATIENCE:
+                return False
+            self._pass(segments[self._next])
+        if record is not None:
+            self._block(record, segments)
+        return True
 
     def _begin(self, record: RecipeRecord) -> None:
         recipe = Recipe.decode(record.data)
         if self._recipe is not None or recipe.oid != self.oid or recipe.size != self._object_size:
             raise self._refuse("the recipe is another object's")
+        if len(recipe.segments) > MANY and recipe.size < len(recipe.segments) * LEAST_MEAN:
+            raise self._refuse(f"{len(recipe.segments)} segments are too many for {recipe.size} bytes")
         self._recipe = recipe
         self._index.add_recipe(recipe.oid, record.offset, len(record.data), recipe.size)
 
-    def _block(self, record: BlockRecord) -> None:
-        segments = self._known_recipe().segments
-        while self._next < len(segments) and segments[self._next].id != record.id:
-            self._pass(segments[self._next])
+    def _block(self, record: BlockRecord, segments: Sequence[Segment]) -> None:
         if self._next == len(segments) or segments[self._next].size != record.size:
             raise self._refuse(f"segment '{record.id.hex()[:12]}' is not the next of its recipe")
         depth = 0
@@ -164,8 +238,10 @@ class StagedPack(StagedStream):
             depth = 1 + self._depths.get(record.base, self._allowed.get(record.base, MAX_DEPTH))
             if depth > MAX_DEPTH:
                 raise self._refuse(f"the base of segment '{record.id.hex()[:12]}' is none that it may have")
+        if (record.base is not None) != block.uses_base(record.data):
+            raise self._refuse(f"segment '{record.id.hex()[:12]}' names a base that it does not use, or none")
         self._index.add_block(record.id, record.offset, len(record.data), record.size, record.base, depth)
-        self._submit(self._pool.submit(self._decode, record.id, record.data, record.size, record.base))
+        self._submit(self._pool.submit(self._decode, record.id, record.data, record.size, record.base), record.size)
         self._depths[record.id] = depth
         self._next += 1
 
@@ -173,22 +249,27 @@ class StagedPack(StagedStream):
         """A segment of the object that is not sent: it is in the store, or came before."""
         if segment.id not in self._depths and segment.id not in self._allowed:
             raise self._refuse(f"segment '{segment.id.hex()[:12]}' did not come")
-        self._submit(self._pool.submit(self._raw, segment.id, segment.size))
+        self._submit(self._pool.submit(self._raw, segment.id, segment.size), segment.size)
         self._next += 1
 
-    def _submit(self, job: Future[Buffer]) -> None:
-        self._coming.append(job)
+    def _submit(self, job: Future[Buffer], size: int) -> None:
+        self._coming.append((job, size))
         self._drain(AHEAD)
 
     def _drain(self, most: int) -> None:
         """Hash what is decoded, until at most `most` segments are under way."""
         try:
-            while len(self._coming) > most:
-                self._hash.update(self._coming.popleft().result())
-        except CwtError as error:
-            # Also where a base in the store is damaged: the stream cannot be gone on with.
+            while len(self._coming) > most or (
+                len(self._coming) > 1 and sum(size for _, size in self._coming) > AHEAD_BYTES
+            ):
+                self._hash.update(self._coming.popleft()[0].result())
+        except (ObjectMismatch, BackendError) as error:
+            # Of the backend too: a segment is out of the row, so the stream cannot be gone on with.
             self._fault = self._fault or error
             raise
+        except CwtError as error:
+            self._fault = self._fault or BaseUnreadable(self.oid, error)
+            raise self._fault from error
 
     # In the pool.
 

@@ -35,6 +35,12 @@ MAX_UPLOADS = 256
 """Unfinished uploads of one user."""
 
 
+MAX_STREAMS = 16
+"""Pack streams of all users that are in memory: what is known of each may be many megabytes."""
+STREAM_IDLE = 30.0
+"""Seconds without a request after which one of them makes room for another."""
+
+
 class TooManyUploads(Refusal):
     """The user has as many unfinished uploads as one may have (429). A whole PUT is still taken."""
 
@@ -81,8 +87,15 @@ class Staging:
     def open_pack(
         self, grant: Grant, oid: Oid, stream: StreamName, make: Callable[[Stage, int], StagedPack]
     ) -> StagedPack:
-        """As `open`, for a pack stream; `make` takes its stage and the size of a part."""
-        return self._open(_name(grant, oid, stream.size, self.part_size, stream.digest), grant, stream.size, make)
+        """As `open`, for a pack stream; `make` takes its stage and the size of a part. Raises `TooManyUploads` also where the hub
+        is checking as many streams as it can."""
+        if grant.size > self.max_bytes:
+            raise TooManyUploads(f"this hub takes no object of {grant.size} bytes in blocks")
+        name = _name(grant, oid, stream.size, self.part_size, stream.digest)
+        with self._lock:
+            if name not in self._uploads:
+                self._make_room()
+        return self._open(name, grant, stream.size, make)
 
     def find_pack(self, grant: Grant, oid: Oid, stream: StreamName) -> StagedPack:
         """As `find`, for a pack stream that was opened since the hub started."""
@@ -90,6 +103,7 @@ class Staging:
             found = self._uploads.get(_name(grant, oid, stream.size, self.part_size, stream.digest))
         if not isinstance(found, StagedPack):
             raise UploadUnknown(f"no stream of blocks for object '{oid}' was begun")
+        found.touched = time.monotonic()
         return found
 
     def follow(self, stream: StagedStream) -> None:
@@ -129,6 +143,19 @@ class Staging:
                 self._sweep()
                 self._check_room(grant, size)
                 return self._take(name, size, make, create=True)
+
+    def _make_room(self) -> None:
+        """Let go of the stream that nobody went on with for longest, if there are many in memory: its stage stays, so that its
+        sender goes on. With the lock held."""
+        streams = [upload for upload in self._uploads.values() if isinstance(upload, StagedPack)]
+        if len(streams) < MAX_STREAMS:
+            return
+        idle = [upload for upload in streams if not upload.receiving]
+        oldest = min(idle, key=lambda upload: upload.touched, default=None)
+        if oldest is None or time.monotonic() - oldest.touched < STREAM_IDLE:
+            raise TooManyUploads(f"the hub is checking {len(streams)} uploads in blocks already")
+        oldest.halt()
+        del self._uploads[oldest.stage.name]
 
     def _object_maker(self, grant: Grant, oid: Oid) -> Callable[[Stage, int], StagedObject]:
         return lambda stage, part_size: StagedObject(self._store, stage, oid, grant.size, part_size)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, or_, select
 
+from hundredweight.base.errors import CwtError
 from hundredweight.base.ids import Oid
 from hundredweight.hub.database.schema import objects, packs, possession, recipes, segments, unpackable
 from hundredweight.hub.database.statements import insert_new, slices
 from hundredweight.store.catalog import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Table
 
@@ -43,6 +44,17 @@ class PackContents:
     size: int
     segments: Sequence[tuple[bytes, Location]]
     recipes: Sequence[tuple[Oid, RecipePlace]]
+
+
+class BaseGone(CwtError):
+    """What a pack was made against is not stored any more (422)."""
+
+    status = 422
+    hint = "repeat the push"
+
+    def __init__(self, segment: bytes) -> None:
+        super().__init__(f"the base '{segment.hex()[:12]}' is not stored any more")
+        self.segment = segment
 
 
 class PackTables:
@@ -90,8 +102,15 @@ class PackTables:
         return found
 
     def record(self, contents: PackContents) -> None:
-        """A durable pack enters, all of it or nothing. What another pack brought first keeps its place."""
+        """A durable pack enters, all of it or nothing. A segment that another pack brought first keeps its place, unless its
+        chain is longer there: so every block stands deeper than its base, and no chain is longer than when it was checked.
+
+        Raises `BaseGone`, with nothing changed.
+        """
         with self._database.write() as connection:
+            places = dict(contents.segments)
+            _check_bases(connection, places)
+            _make_way(connection, places)
             number = _pack_number(connection, contents)
             rows = [
                 {"id": key, "pack_id": number, "offset": at.offset, "stored": at.stored, "size": at.size}
@@ -108,6 +127,25 @@ class PackTables:
             ]
             _insert(connection, recipes, known)
             connection.execute(delete(unpackable).where(unpackable.c.oid.in_([oid for oid, _ in contents.recipes])))
+
+    def touched(self, contents: PackContents) -> set[str]:
+        """Names of the packs that have some of these segments or objects already."""
+        found: set[str] = set()
+        with self._database.read() as connection:
+            for table, key, values in (
+                (segments, segments.c.id, [identity for identity, _ in contents.segments]),
+                (recipes, recipes.c.oid, [oid for oid, _ in contents.recipes]),
+            ):
+                for part in slices(values):
+                    query = select(packs.c.name).join(table, packs.c.id == table.c.pack_id).where(key.in_(part))
+                    found.update(connection.execute(query.distinct()).scalars())
+        return found
+
+    def objects_in(self, pack: str) -> list[Oid]:
+        """The objects whose recipes stand in the pack of that name."""
+        query = select(recipes.c.oid).join(packs, packs.c.id == recipes.c.pack_id).where(packs.c.name == pack)
+        with self._database.read() as connection:
+            return [Oid(found) for found in connection.execute(query).scalars()]
 
     def segments_of(self, pack: str) -> list[bytes]:
         """The segments that are read from the pack of that name."""
@@ -175,6 +213,27 @@ class PackTables:
         """Bytes of all packs."""
         with self._database.read() as connection:
             return int(connection.execute(select(func.coalesce(func.sum(packs.c.size), 0))).scalar_one())
+
+
+def _check_bases(connection: Connection, places: Mapping[bytes, Location]) -> None:
+    """Raises `BaseGone` unless the bases that are not in the pack are stored, at the depth that the pack says or less."""
+    outside = {at.base for at in places.values() if at.base is not None and at.base not in places}
+    found: dict[bytes, int] = {}
+    for part in slices(sorted(outside)):
+        query = select(segments.c.id, segments.c.depth).where(segments.c.id.in_(part))
+        found.update((bytes(row.id), row.depth) for row in connection.execute(query))
+    for at in places.values():
+        if at.base in outside and found.get(at.base, at.depth) >= at.depth:
+            raise BaseGone(at.base)
+
+
+def _make_way(connection: Connection, places: Mapping[bytes, Location]) -> None:
+    """Forget the rows of segments whose chains are longer than those of `places`."""
+    for part in slices(list(places)):
+        query = select(segments.c.id, segments.c.depth).where(segments.c.id.in_(part))
+        deeper = [bytes(row.id) for row in connection.execute(query) if row.depth > places[bytes(row.id)].depth]
+        if deeper:
+            connection.execute(delete(segments).where(segments.c.id.in_(deeper)))
 
 
 def _pack_number(connection: Connection, contents: PackContents) -> int:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
+from hundredweight.base.errors import DamageError
 from hundredweight.codec import block
 from hundredweight.hub.errors import NotFound, Unprocessable
 from hundredweight.protocol.blocks import Terms
+from hundredweight.store.catalog import PackMissing
 from hundredweight.store.pack import MAGIC, encode_block_head
 
 if TYPE_CHECKING:
@@ -49,10 +51,17 @@ class Exchange:
     def accept(self, offered: Bases) -> list[Recipe]:
         """The recipes of those offered objects that are packed here, cut alike, and the repository's own."""
         own = self.objects.possessed(self.holder, offered.recipes)
-        recipes = [self.packs.recipe(oid) for oid in offered.recipes if oid in own]
+        recipes = [self._readable(oid) for oid in offered.recipes if oid in own]
         return [
             recipe for recipe in recipes if recipe is not None and recipe_digest(recipe) == offered.recipes[recipe.oid]
         ]
+
+    def _readable(self, oid: Oid) -> Recipe | None:
+        """One that is damaged or lost is no base; it must not keep other objects from moving."""
+        try:
+            return self.packs.recipe(oid)
+        except (DamageError, PackMissing):
+            return None
 
     def terms(self, offered: Bases) -> Terms:
         """Which bases are accepted, and how deep their chains are."""
@@ -78,6 +87,12 @@ class Exchange:
             raise NotFound(f"object '{oid}' is not packed")
         return found
 
+    def own_in(self, pack: str) -> Iterator[bytes]:
+        """The segments of those objects in the pack of that name that the repository possesses."""
+        for oid in self.objects.possessed(self.holder, self.packs.tables.objects_in(pack)):
+            recipe = self._readable(oid)
+            yield from (segment.id for segment in recipe.segments) if recipe is not None else ()
+
     def stream(self, oid: Oid, wanted: Request) -> Iterator[bytes]:
         """A pack stream of the wanted segments, in order; each after the bases that it takes and the client has not.
 
@@ -88,13 +103,13 @@ class Exchange:
             raise Unprocessable(f"object '{oid}' has {len(recipe.segments)} segments")
         held = {segment.id for base in self.accept(wanted.have) for segment in base.segments}
         segments = [segment for first, end in wanted.want for segment in recipe.segments[first:end]]
-        return self._pieces(segments, held)
+        return self._pieces(segments, held, _Own(self, recipe, held))
 
-    def _pieces(self, segments: Sequence[Segment], held: set[bytes]) -> Iterator[bytes]:
+    def _pieces(self, segments: Sequence[Segment], held: set[bytes], own: _Own) -> Iterator[bytes]:
         """Joined to pieces of some size: one a block would be many small writes."""
         parts: list[bytes] = [MAGIC]
         size = len(MAGIC)
-        for part in self._records(segments, held):
+        for part in self._records(segments, held, own):
             parts.append(part)
             size += len(part)
             if size >= PIECE:
@@ -102,14 +117,14 @@ class Exchange:
                 parts, size = [], 0
         yield b"".join(parts)
 
-    def _records(self, segments: Sequence[Segment], held: set[bytes]) -> Iterator[bytes]:
+    def _records(self, segments: Sequence[Segment], held: set[bytes], own: _Own) -> Iterator[bytes]:
         for start in range(0, len(segments), AT_ONCE):
             part = segments[start : start + AT_ONCE]
             chains = self.packs.reader.chains(segment.id for segment in part)
             for segment in part:
                 needed = _until_held(chains[segment.id], held)
                 cost = sum(link.location.stored for link in needed)
-                if len(needed) > 1 and cost > segment.size * WORTH:
+                if len(needed) > 1 and (cost > segment.size * WORTH or not all(map(own.has, needed[1:]))):
                     yield from _record(segment.id, segment.size, None, self._alone(segment))
                     continue
                 for link in reversed(needed):
@@ -118,6 +133,24 @@ class Exchange:
 
     def _alone(self, segment: Segment) -> bytes:
         return block.encode(self.packs.reader.segment(segment.id), segment.dtype)
+
+
+class _Own:
+    """The segments that the repository may see. One that it has may be stored as a delta against what is another's alone: the
+    hub keeps equal segments once."""
+
+    def __init__(self, exchange: Exchange, recipe: Recipe, held: Iterable[bytes]) -> None:
+        self._exchange = exchange
+        self._ids = {*(segment.id for segment in recipe.segments), *held}
+        self._looked: set[str] = set()
+
+    def has(self, link: Link) -> bool:
+        """Whether the segment is known to be part of an object that the repository possesses: one out of the same pack."""
+        pack = link.location.pack
+        if link.id not in self._ids and pack not in self._looked:
+            self._looked.add(pack)
+            self._ids.update(self._exchange.own_in(pack))
+        return link.id in self._ids
 
 
 def _until_held(chain: Sequence[Link], held: set[bytes]) -> list[Link]:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from hundredweight.base.errors import DamageError
+from hundredweight.base.errors import CwtError
 from hundredweight.hub.context import in_thread, json_body, services_of
+from hundredweight.hub.errors import Unprocessable
 from hundredweight.hub.objects.batch import BLOCKS_DOWN, BLOCKS_UP
 from hundredweight.hub.objects.grants import signed_grant
 from hundredweight.hub.objects.parts import COMMIT_SECONDS, take_part
 from hundredweight.hub.objects.staging import UploadUnknown
+from hundredweight.hub.packs.catalog import BaseGone
 from hundredweight.hub.packs.exchange import Exchange
 from hundredweight.hub.packs.service import contents_of, pack_key
 from hundredweight.protocol.blocks import Bases, StreamName
@@ -99,6 +101,10 @@ def _exchange(services: Services, grant: Grant) -> Exchange:
 
 
 def _open(services: Services, grant: Grant, oid: Oid, name: StreamName, bases: Bases) -> StagedPack:
+    if name.size > grant.size:
+        raise Unprocessable(
+            f"a stream of {name.size} bytes for an object of {grant.size}", hint="send the object whole"
+        )
     allowed = _exchange(services, grant).allowed(bases)
 
     def make(stage: Stage, part_size: int) -> StagedPack:
@@ -108,9 +114,11 @@ def _open(services: Services, grant: Grant, oid: Oid, name: StreamName, bases: B
             part_size,
             oid=oid,
             object_size=grant.size,
+            digest=name.digest,
             allowed=allowed,
             reader=services.packs.reader,
             pool=services.packs.pool,
+            turns=services.packs.turns,
         )
 
     return services.staging.open_pack(grant, oid, name, make)
@@ -127,17 +135,23 @@ def _commit(services: Services, grant: Grant, oid: Oid, name: StreamName) -> boo
     try:
         if not upload.finish(COMMIT_SECONDS):
             return False
-    except DamageError:
-        services.metrics.refused.inc()
-        services.staging.end(upload)
+        _enter(services, oid, grant.size, upload)
+    except CwtError as error:
+        if upload.failed or isinstance(error, BaseGone):
+            services.metrics.refused.inc()
+            services.staging.end(upload)
         raise
-    # Another may have brought the object meanwhile; one copy is enough.
-    if services.packs.size(oid) != grant.size:
-        upload.publish(pack_key(upload.name))
-        services.packs.enter(contents_of(services.packs, upload.name, upload.total))
     services.objects.record(grant.holder, oid, grant.size, grant.user)
     services.staging.end(upload)
     return True
+
+
+def _enter(services: Services, oid: Oid, size: int, upload: StagedPack) -> None:
+    """The stream becomes a pack of the hub, unless another client has brought the object meanwhile."""
+    with services.packs.taking(oid):
+        if upload.published or not services.objects.stored(oid, size):
+            upload.publish(pack_key(upload.name))
+            services.packs.enter(contents_of(services.packs, upload.name, upload.total))
 
 
 ROUTES = [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.backend.interface import KeyMissing
 from hundredweight.base.ids import Oid
-from hundredweight.hub.packs.catalog import PackContents, PackTables, RecipePlace
+from hundredweight.hub.packs.catalog import BaseGone, PackContents, PackTables, RecipePlace
 from hundredweight.hub.packs.damage import set_aside
 from hundredweight.store.catalog import Location, PackMissing
 from hundredweight.store.objects import PACKS
@@ -45,9 +45,12 @@ class Packs:
         self._backend = backend
         self._recipes: OrderedDict[Oid, Recipe] = OrderedDict()
         self._lock = threading.Lock()
+        self._taking = {digit: threading.Lock() for digit in "0123456789abcdef"}
         self.reader = ObjectReader(self, self, workers=WORKERS)
         self.pool = ThreadPoolExecutor(WORKERS, "check")
         """Decodes the blocks of all uploads."""
+        self.turns = threading.Semaphore(WORKERS)
+        """Bounds how many uploads are decoded at a time, and with it the memory that this takes."""
 
     def close(self) -> None:
         self.reader.close()
@@ -116,15 +119,33 @@ class Packs:
         """Forget recorded packs that are not in the backend any more: their objects can be sent and packed again."""
         for name, _ in list(self.tables.names()):
             if self._backend.stat(pack_key(name)) is None:
-                self.tables.forget_pack(name)
-                with self._lock:
-                    self._recipes.clear()
+                self._forget_pack(name)
+
+    def _forget_pack(self, name: str) -> None:
+        self.tables.forget_pack(name)
+        with self._lock:
+            self._recipes.clear()
 
     # Taking packs in
 
+    def taking(self, oid: Oid) -> threading.Lock:
+        """To be held while a pack of the object is published and entered: one is enough."""
+        return self._taking[oid[0]]
+
     def enter(self, contents: PackContents) -> None:
-        """The pack is in the backend, durable and verified: from now on its objects are packed."""
-        self.tables.record(contents)
+        """The pack is in the backend, durable and verified: from now on its objects are packed.
+
+        Raises `BaseGone` where the store has not what the pack was made against any more; the pack is deleted then.
+        """
+        # What is recorded and lost must not keep its place.
+        for name in self.tables.touched(contents):
+            if name != contents.name and self._backend.stat(pack_key(name)) is None:
+                self._forget_pack(name)
+        try:
+            self.tables.record(contents)
+        except BaseGone:
+            self._backend.delete(pack_key(contents.name))
+            raise
 
     def unrecorded(self) -> Iterator[str]:
         """Keys of packs that a crash left without rows. Only the sole user of the backend may ask, before any pack is written."""
