@@ -99,6 +99,9 @@ def test_submodules_get_their_weights(hub: RunningHub, seed: Seed, bob: Person) 
     bob.run("cwt", "clone", "-q", "--recurse-submodules", hub.remote(name), "c")
     check(bob, bob.home / "c" / "in ner")
     assert bob.git("status", "--porcelain", cwd=bob.home / "c") == ""
+    bob.git("clone", "-q", "-c", "hundredweight.cloning=true", hub.remote(name), "killed")
+    bob.run("cwt", "clone", "-q", "--recurse-submodules", hub.remote(name), "killed")
+    check(bob, bob.home / "killed" / "in ner")
 
 
 def test_names_that_differ_in_case_only_are_two_files(hub: RunningHub, tmp_path: Path) -> None:
@@ -155,6 +158,41 @@ def test_a_killed_clone_is_completed_by_the_same_command(seed: Seed, bob: Person
     # Too late for the signal: a clone that is complete is in the way, as with git.
     assert done.returncode == 0 or "already exists" in done.stderr
     check(bob, bob.home / "c")
+
+
+def test_a_clone_killed_before_git_wrote_its_mark_is_begun_again(seed: Seed, bob: Person) -> None:
+    bob.git("init", "-q", "c")
+    (bob.home / "c" / ".git" / "config.lock").touch()
+    bob.run("cwt", "clone", "-q", seed.url, "c")
+    check(bob, bob.home / "c")
+    bob.git("init", "-q", "--bare", "b.git")
+    bob.run("cwt", "clone", "-q", "--bare", seed.url, "b.git")
+    assert bob.git("rev-parse", "--verify", "main", cwd=bob.home / "b.git")
+
+
+def test_a_clone_killed_between_its_branch_and_its_upstream_is_begun_again(seed: Seed, bob: Person) -> None:
+    bob.git("clone", "-q", "-c", "hundredweight.cloning=true", "--no-checkout", seed.url, "c")
+    clone = bob.home / "c"
+    bob.git("config", "--remove-section", "branch.main", cwd=clone)
+    bob.run("cwt", "clone", "-q", seed.url, "c")
+    assert bob.git("rev-parse", "--abbrev-ref", "@{upstream}", cwd=clone) == "origin/main"
+    check(bob, clone)
+
+
+def test_locks_that_a_killed_clone_left_are_in_nobodys_way(seed: Seed, bob: Person) -> None:
+    bob.git("clone", "-q", "-c", "hundredweight.cloning=true", "--no-checkout", seed.url, "c")
+    for name in ("config.lock", "index.lock"):
+        (bob.home / "c" / ".git" / name).touch()
+    bob.run("cwt", "clone", "-q", seed.url, "c")
+    check(bob, bob.home / "c")
+
+
+def test_a_new_repository_with_a_setting_of_its_owner_is_left_alone(seed: Seed, bob: Person) -> None:
+    bob.git("init", "-q", "c")
+    bob.git("config", "user.name", "me", cwd=bob.home / "c")
+    done = bob.run("cwt", "clone", seed.url, "c", check=False)
+    assert done.returncode == 128
+    assert bob.git("config", "--local", "user.name", cwd=bob.home / "c") == "me"
 
 
 def test_a_folder_of_somebody_else_is_left_alone(seed: Seed, bob: Person) -> None:

@@ -18,6 +18,7 @@ from hundredweight.client.install import Scope, install_filter, plan_filter
 from hundredweight.client.pointer_files import WRITES_LATER
 from hundredweight.client.repository_format import ensure
 from hundredweight.client.workspace import open_workspace
+from hundredweight.git.new import is_new
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,6 +69,15 @@ class CloneRequest:
     @property
     def has_files(self) -> bool:
         return self.checkout and not self.bare
+
+    @property
+    def template(self) -> tuple[str, ...]:
+        """The options of git that say where a new repository's hooks and the like come from."""
+        found: tuple[str, ...] = ()
+        for place, option in enumerate(self.options):
+            if option.startswith("--te"):
+                found = tuple(self.options[place : place + (1 if "=" in option else 2)])
+        return found
 
 
 def parse_arguments(args: Sequence[str]) -> CloneRequest:
@@ -159,34 +169,50 @@ def submodule_folders(workspace: Workspace) -> list[str]:
 
 
 def _resume(git: Git, request: CloneRequest) -> bool:
-    """Whether a marked clone of the same URL is there; what git left undone in it is done first."""
-    folder = request.folder
-    there = git.at(os.path.abspath(folder))
-    git_dir = folder if request.bare else os.path.join(folder, ".git")
+    """Whether a marked clone of the same URL is there; what git left undone in it is done first. What git had only begun is
+    removed, so that it can begin again."""
+    git_dir = request.folder if request.bare else os.path.join(request.folder, ".git")
     config = os.path.join(git_dir, "config")
+    there = git.at(os.path.abspath(request.folder))
     marked = os.path.isfile(config) and git.run("config", "--file", config, "--bool", MARK).out.strip() == b"true"
-    if not marked:
-        return False
-    if there.ok("rev-parse", "--verify", "--quiet", "HEAD^{tree}"):
+    if marked and _is_fetched(there, request):
         origin = os.fsdecode(git.run("config", "--file", config, "--get-regexp", r"^remote\..*\.url$").out)
         if request.url not in (line.partition(" ")[2] for line in origin.splitlines()):
             return False
+        _unlock(git_dir, "config")
         if request.has_files:
-            _check_out(there, git_dir)
+            _check_out(there, git_dir, request)
         return True
-    if not request.bare and os.listdir(folder) == [".git"]:
-        # Killed while git fetched: nothing in it is anybody's but git's own.
+    # Killed while git fetched, or before it wrote the mark: nothing in it is anybody's but git's own.
+    alone = os.path.isdir(git_dir) and (request.bare or os.listdir(request.folder) == [".git"])
+    if alone and (marked or is_new(git, git_dir, bare=request.bare, template=request.template)):
         shutil.rmtree(git_dir)
     return False
 
 
-def _check_out(there: Git, git_dir: str) -> None:
+def _is_fetched(there: Git, request: CloneRequest) -> bool:
+    """Whether git had written all but the files: the upstream of the branch comes last."""
+    if not there.ok("rev-parse", "--verify", "--quiet", "HEAD^{tree}"):
+        return False
+    branch = there.run("symbolic-ref", "--quiet", "--short", "HEAD").out.strip()
+    return request.bare or not branch or there.ok("config", "--get", f"branch.{os.fsdecode(branch)}.merge")
+
+
+def _check_out(there: Git, git_dir: str, request: CloneRequest) -> None:
     """Git was killed while it wrote the files: whatever it wrote, it writes again, what `pull` wrote stays."""
-    lock = os.path.join(git_dir, "index.lock")
+    quiet = there.with_env(**{WRITES_LATER: "1"}).with_options(*WITHOUT_FILTER)
+    _unlock(git_dir, "index")
+    if not os.path.exists(os.path.join(git_dir, "index")):
+        quiet.output("checkout", "--force", "HEAD")
+    if request.submodules:
+        quiet.output("submodule", "update", "--init", "--recursive")
+
+
+def _unlock(git_dir: str, name: str) -> None:
+    """Whoever held that lock was killed."""
+    lock = os.path.join(git_dir, f"{name}.lock")
     if os.path.exists(lock):
         os.unlink(lock)
-    if not os.path.exists(os.path.join(git_dir, "index")):
-        there.with_env(**{WRITES_LATER: "1"}).with_options(*WITHOUT_FILTER).output("checkout", "--force", "HEAD")
 
 
 def _take_long(request: CloneRequest, arg: str, waiting: list[str]) -> None:
