@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 from safetensors.numpy import load, save
 
 from hundredweight.client.merge_rules import driver_config
+from hundredweight.client.workspace import open_workspace
+from hundredweight.git.run import Git
+from hundredweight.store.packing import LooseItem, pack_loose
 from tests.clones import pointer_of
 from tests.people import Person
 
@@ -216,6 +220,25 @@ def test_missing_objects_are_fetched(story: Story) -> None:
     # Ours may have come back before: git looks at a file again whose time is that of its index.
     assert said.count("fetching object") in (2, 3)
     assert (story.folder / NAME).read_bytes() == weights(l1=10, l2=20)
+
+
+def test_packed_objects_merge(story: Story) -> None:
+    large = {"large": np.arange(40_000, dtype=np.float32)}
+
+    def version(**values: float) -> bytes:
+        return save({**load(weights(**values)), **large})
+
+    story.commit("main", {NAME: version()})
+    story.commit("a", {NAME: version(l1=10)})
+    story.commit("b", {NAME: version(l2=20)})
+    with closing(open_workspace(Git(str(story.folder)), story.person.env).store) as store:
+        items = [LooseItem(oid) for oid, size in store.loose_ids() if size > 100_000]
+        pack_loose(store, items)
+        assert len(items) == 3
+        assert all(store.is_packed(item.oid) for item in items)
+        assert max(size for _, size in store.loose_ids()) < 100_000
+    story.git("merge", "-q", "a", "-m", "x")
+    assert (story.folder / NAME).read_bytes() == version(l1=10, l2=20)
 
 
 def test_a_damaged_object_is_not_merged_into_a_new_one(story: Story) -> None:

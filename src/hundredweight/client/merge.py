@@ -16,7 +16,7 @@ from hundredweight.base.files import AtomicFile, copy_content, write_file
 from hundredweight.base.ids import Oid
 from hundredweight.client.damage import ObjectDamaged, set_aside
 from hundredweight.client.merge_weights import NotMergeable, plan, read_versions, write
-from hundredweight.client.weight_files import CannotOpen, open_file
+from hundredweight.client.weight_files import CannotOpen, open_file, open_stored
 from hundredweight.protocol.pointer import CUTOFF, Pointer, try_parse
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hundredweight.client.downloads import Downloads
     from hundredweight.client.merge_rules import MergeRules
     from hundredweight.client.merge_weights import Merge, Versions
-    from hundredweight.client.weight_files import FileSource
+    from hundredweight.client.weight_files import Opened
     from hundredweight.client.workspace import Workspace
 
 
@@ -66,9 +66,8 @@ def drive(workspace: Workspace, sides: Sides, rules: MergeRules, say: Callable[[
     if _same(sides.base, sides.ours):
         _replace(sides.ours, sides.theirs)
         return Merged()
-    objects = _Objects(workspace, sides.path, say)
     with _opened(
-        objects.find(sides.base), objects.find(sides.ours), objects.find(sides.theirs), sides.path
+        sides.base, sides.ours, sides.theirs, sides.path, _Objects(workspace, sides.path, say).open
     ) as versions:
         merge = plan(sides.path, versions, rules)
         if merge.whole is versions.ours:
@@ -86,7 +85,7 @@ def drive(workspace: Workspace, sides: Sides, rules: MergeRules, say: Callable[[
 
 def merge_files(base: str, ours: str, theirs: str, output: str, rules: MergeRules) -> Merged:
     """Merge three weight files into `output`, which may be one of them. Raises as `drive`."""
-    with _opened(base, ours, theirs, output) as versions:
+    with _opened(base, ours, theirs, output, open_file) as versions:
         merge = plan(output, versions, rules)
         for version, path in ((versions.ours, ours), (versions.theirs, theirs)):
             if merge.whole is version:
@@ -98,12 +97,12 @@ def merge_files(base: str, ours: str, theirs: str, output: str, rules: MergeRule
         return _outcome(merge)
 
 
-def _opened(base: str, ours: str, theirs: str, name: str) -> Versions:
+def _opened(base: str, ours: str, theirs: str, name: str, opener: Callable[[str, str], Opened]) -> Versions:
     """Three files, which errors call by `name` and their side."""
-    sources: list[FileSource] = []
+    sources: list[Opened] = []
     try:
         for path, side in ((base, "base"), (ours, "ours"), (theirs, "theirs")):
-            sources.append(open_file(path, f"{name} ({side})"))
+            sources.append(opener(path, f"{name} ({side})"))
         return read_versions(*sources)
     except BaseException:
         for source in sources:
@@ -120,7 +119,7 @@ def _outcome(merge: Merge) -> Merged:
 
 
 class _Objects:
-    """The content that each of git's three files stands for, as a file."""
+    """The content that each of git's three files stands for."""
 
     def __init__(self, workspace: Workspace, path: str, say: Callable[[str], None]) -> None:
         self._workspace = workspace
@@ -128,22 +127,27 @@ class _Objects:
         self._say = say
         self._downloads: Downloads | None = None
 
-    def find(self, file: str) -> str:
-        """The object's path in the store for a pointer, else `file` itself. Raises `VersionMissing`, `NotMergeable`."""
+    def open(self, file: str, name: str) -> Opened:
+        """The object for a pointer, else `file` itself; errors call it `name`. Raises `CannotOpen`, `VersionMissing`,
+        `NotMergeable`."""
         pointer = _pointer(file)
         if pointer is None or pointer.size == 0:
-            return file
+            return open_file(file, name)
         if pointer.extensions:
             raise NotMergeable(self._path, "its content went through LFS extensions")
         store = self._workspace.store
         if not store.has(pointer.oid, pointer.size) or self._set_aside(pointer):
             self._fetch(pointer)
-        return store.path(pointer.oid)
+        return open_stored(store, pointer, name)
 
     def _set_aside(self, pointer: Pointer) -> bool:
-        """Whether the object was damaged, and is out of the way now: merged into a new one it would look sound for ever. Raises
-        `ObjectDamaged` where it cannot be moved."""
-        with open(self._workspace.store.path(pointer.oid), "rb") as stored:
+        """Whether the object was damaged, and is out of the way now: merged into a new one it would look sound for ever. What
+        stands in packs is verified as it is read. Raises `ObjectDamaged` where it cannot be moved."""
+        try:
+            stored = open(self._workspace.store.path(pointer.oid), "rb")
+        except FileNotFoundError:
+            return False
+        with stored:
             if hashlib.file_digest(stored, "sha256").hexdigest() == pointer.oid:
                 return False
             aside = set_aside(self._workspace.store, pointer.oid, stored.fileno())
