@@ -58,7 +58,7 @@ class Samples(NamedTuple):
 class Settings(NamedTuple):
     """How to train; in each epoch, images are moved by up to `shift` pixels and noised.
 
-    `noise` is the standard deviation, in pixel values.
+    `noise` is the standard deviation, in pixel values. `only` names the layers that change, empty for all.
     """
 
     epochs: int
@@ -67,6 +67,7 @@ class Settings(NamedTuple):
     seed: int
     shift: int
     noise: float
+    only: tuple[int, ...]
 
 
 class TrainingError(DigitsError):
@@ -133,19 +134,23 @@ def descend(values: Floats, speeds: Floats, slopes: Floats, rate: float) -> None
     values += speeds
 
 
-def train_batch(layers: Layers, velocities: Layers, images: Floats, digits: Whole, rate: float) -> float:
-    """Take one step on scaled images (n, 64), in place; return the mean cross-entropy before it."""
+def train_batch(layers: Layers, velocities: Layers, images: Floats, digits: Whole, rates: list[float]) -> float:
+    """Take one step on scaled images (n, 64), in place, at the rate of each layer; one with rate 0 stays as it is.
+
+    Returns the mean cross-entropy before it.
+    """
     *inputs, error = activations(layers, images)
     each = np.arange(len(digits))
     loss = -np.log(np.maximum(error[each, digits], np.float32(1e-12))).mean()
     # The derivative of the loss by the scores, from here on: the probabilities minus the truth.
     error[each, digits] -= 1
     error /= len(digits)
-    for layer, velocity, given in reversed(list(zip(layers, velocities, inputs, strict=True))):
+    for layer, velocity, given, rate in reversed(list(zip(layers, velocities, inputs, rates, strict=True))):
         slopes = Layer(error.T @ given, error.sum(axis=0))
         error = (error @ layer.weight) * (given > 0)
-        descend(layer.weight, velocity.weight, slopes.weight, rate)
-        descend(layer.bias, velocity.bias, slopes.bias, rate)
+        if rate:
+            descend(layer.weight, velocity.weight, slopes.weight, rate)
+            descend(layer.bias, velocity.bias, slopes.bias, rate)
     return float(loss)
 
 
@@ -163,8 +168,9 @@ def train(layers: Layers, samples: Samples, settings: Settings, rng: np.random.G
         losses = []
         for step, start in enumerate(starts):
             rate = settings.learning_rate * (1 - (epoch + step / len(starts)) / settings.epochs)
+            rates = [rate * (not settings.only or index in settings.only) for index in range(len(layers))]
             batch = slice(start, start + settings.batch_size)
-            losses.append(train_batch(layers, velocities, images[batch], digits[batch], rate))
+            losses.append(train_batch(layers, velocities, images[batch], digits[batch], rates))
         loss = float(np.mean(losses))
         print(f"epoch {epoch + 1}/{settings.epochs}: loss {loss:.4f}", file=sys.stderr)
         if not math.isfinite(loss) or not all(np.isfinite(layer.weight).all() for layer in layers):
@@ -226,7 +232,8 @@ def run(args: argparse.Namespace) -> None:
     if not args.out.parent.is_dir():
         raise TrainingError(f"folder '{args.out.parent}' does not exist", f"run 'mkdir -p {args.out.parent}'")
     begin = time.perf_counter()
-    settings = Settings(args.epochs, args.lr, args.batch_size, args.seed, args.shift, args.noise)
+    only = tuple(sorted(set(args.only)))
+    settings = Settings(args.epochs, args.lr, args.batch_size, args.seed, args.shift, args.noise, only)
     rng = np.random.default_rng(args.seed)
     given, test = read_samples(args.data / "train.csv"), read_samples(args.data / "test.csv")
     parent = load(args.init) if args.init else None
@@ -234,6 +241,8 @@ def run(args: argparse.Namespace) -> None:
         layers = tuple(Layer(layer.weight.copy(), layer.bias.copy()) for layer in parent.layers)
     else:
         layers = new_layers(tuple(args.hidden or HIDDEN), rng)
+    if only and only[-1] >= len(layers):
+        raise TrainingError(f"there is no layer {only[-1]}", f"name layers 0..{len(layers) - 1} with --only")
     with np.errstate(over="ignore", invalid="ignore"):
         loss = train(layers, given, settings, rng)
     metrics = evaluate(layers, loss, test)
@@ -267,6 +276,13 @@ def parse_arguments() -> argparse.Namespace:
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--init", type=Path, help="weights file to fine-tune, instead of random weights")
     start.add_argument("--hidden", type=number(int, 1, 16384), nargs="+", help="hidden layer sizes")
+    add(
+        "--only",
+        type=number(int, 0, 1000),
+        nargs="+",
+        default=[],
+        help="layers to train, from 0; others stay as they are",
+    )
     add("--seed", type=number(int, 0, 2**32 - 1), default=0)
     add("--epochs", type=number(int, 1, 10_000), default=8)
     add("--lr", type=number(float, 0, 1e6), default=0.05, help="learning rate at the start")

@@ -146,6 +146,26 @@ def test_fine_tuning_starts_from_the_file_and_learns_moved_digits(first: Path, t
     assert 0 < np.abs(new[name] - old[name]).mean() < 0.2 * np.abs(old[name]).mean()
 
 
+def test_only_the_named_layers_change(first: Path, tmp_path: Path) -> None:
+    train(tmp_path / "head", "--init", first, "--only", "2", "--epochs", "1")
+    old, new = load_file(first), load_file(tmp_path / "head")
+    changed = {name for name in old if not np.array_equal(old[name], new[name])}
+    assert changed == {"layers.2.weight", "layers.2.bias"}
+    assert recorded(tmp_path / "head")["only"] == [2]
+    refused = run("train.py", "--init", first, "--out", tmp_path / "head", "--only", "1", "3")
+    assert refused.returncode == 1
+    assert refused.stderr == "error: there is no layer 3; hint: name layers 0..2 with --only\n"
+
+
+def test_evaluation_tells_what_training_told(first: Path) -> None:
+    done = run("evaluate.py", first)
+    assert json.loads(done.stdout).items() <= recorded(first).items()
+    assert set(json.loads(done.stdout)) == {"test_accuracy", "shifted_accuracy", "parameters"}
+    missing = run("evaluate.py", first.with_name("none.safetensors"))
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "does not exist; hint: train it" in missing.stderr
+
+
 def test_refused_training_keeps_the_old_file(tmp_path: Path) -> None:
     out = tmp_path / "model.safetensors"
     out.write_text(POINTER)
