@@ -29,7 +29,7 @@ def work(clone: CloneStore, seed: int) -> None:
         elif kind == 1:
             for oid in chosen:
                 if clone.store.is_packed(oid):
-                    unpack(clone.store, oid)
+                    unpack(clone.store, oid, clone.store.packs)
         else:
             with clone.store.packs.lock():
                 plan = plan_repack(clone.store.packs, [oid for oid in chosen if clone.store.loose_size(oid) > 0])

@@ -157,11 +157,11 @@ def test_unpacking(clone: CloneStore) -> None:
     oids = clone.add_versions(3)
     clone.pack(*oids)
     for oid in oids:
-        assert unpack(clone.store, oid) == len(clone.contents[oid])
+        assert unpack(clone.store, oid, clone.store.packs) == len(clone.contents[oid])
         assert Path(clone.store.path(oid)).read_bytes() == clone.contents[oid]
     assert clone.packed() == set(oids)
     with pytest.raises(NotPacked):
-        unpack(clone.store, Oid("0" * 64))
+        unpack(clone.store, Oid("0" * 64), clone.store.packs)
 
 
 def test_right_segments_of_a_wrong_object(clone: CloneStore) -> None:
@@ -175,6 +175,6 @@ def test_right_segments_of_a_wrong_object(clone: CloneStore) -> None:
         target.stream.recipe(false.oid, false.size, false.encode())
         target.commit()
     with pytest.raises(PackedWrong):
-        unpack(clone.store, false.oid)
+        unpack(clone.store, false.oid, clone.store.packs)
     assert clone.store.loose_size(false.oid) == -1
     assert list(Path(clone.store.temp).iterdir()) == []

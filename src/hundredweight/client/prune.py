@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from hundredweight.base.ids import Oid
+    from hundredweight.client.pack import PackOutcome, PackPlan
     from hundredweight.client.workspace import Workspace
     from hundredweight.git.refs import Worktree
     from hundredweight.git.scan import PointerFile
+    from hundredweight.store.packing import PackedItem
     from hundredweight.transfer.server import LfsServer
 
 _BATCH = 100
@@ -110,6 +112,17 @@ def execute(workspace: Workspace, plan: PrunePlan, advance: Callable[[int], None
         advance(done - len(failed))
     workspace.store.remove_packed([oid for oid, _ in plan.prunable])
     return failed
+
+
+def pack_rest(workspace: Workspace, watch: Callable[[PackPlan], Callable[[PackedItem], None]]) -> PackOutcome | None:
+    """Where the clone is to use packs, pack what stayed loose; else None. `watch` is given the plan, and gives who hears of each
+    object. Raises as `client.pack` does."""
+    if not Settings(workspace.config, workspace.variables).packs:
+        return None
+    from hundredweight.client import pack  # noqa: PLC0415 - numpy, only for who uses packs
+
+    plan = pack.plan_pack(workspace, every=True)
+    return pack.execute(workspace, plan, watch(plan))
 
 
 def _retained(workspace: Workspace, options: PruneOptions, now: float) -> set[Oid]:

@@ -51,6 +51,11 @@ class Settings:
         refused = self.fetch_exclude if exclude is None else split_list(exclude)
         return PathFilter(chosen, refused)
 
+    @property
+    def packs(self) -> bool:
+        """Whether the clone is to keep versions as deltas. Packs that are there are read in any case."""
+        return self._config.bool("hundredweight.packs", False)
+
     # Recent history, for `fetch --recent` and `prune`.
 
     @property

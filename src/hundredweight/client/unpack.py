@@ -84,7 +84,7 @@ def execute(workspace: Workspace, plan: UnpackPlan, advance: Callable[[], None])
         for oid, size in plan.objects:
             try:
                 if store.loose_size(oid) != size:
-                    unpack(store, oid)
+                    unpack(store, oid, store.packs)
                 done.append(oid)
                 outcome.size += size
             except (DamageError, NotPacked, PackMissing) as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from hundredweight.base.errors import RemoteError, UsageError
-from hundredweight.client.weight_files import CannotOpen, ObjectNotHere, Revision, open_file
+from hundredweight.client.weight_files import CannotOpen, ObjectNotHere, Revision, open_stored
 from hundredweight.client.workspace import open_workspace
 from hundredweight.git import config
 from hundredweight.transfer.endpoint import Endpoints
@@ -129,7 +129,7 @@ class _WebRevision:
         except ObjectNotHere as error:
             pointer = error.pointer
         if self._server.endpoint.is_local:
-            return open_file(self._server.local_store.path(pointer.oid), name)
+            return open_stored(self._server.local_store, pointer, name)
         return open_object(self._server, pointer.oid, pointer.size, name)
 
 

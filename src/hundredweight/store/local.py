@@ -34,6 +34,7 @@ class LocalStore(LooseStore):
         super().__init__(root, references, mode)
         self._packs_folder = os.path.join(root, "packs")
         self._packs: PackFolder | None = None
+        self._packed_references: list[PackFolder] | None = None
 
     @property
     def packs(self) -> PackFolder:
@@ -94,15 +95,31 @@ class LocalStore(LooseStore):
         if not os.path.exists(path) and self.is_packed(oid):
             from hundredweight.store.packing import unpack  # noqa: PLC0415 - numpy, only where an object is unpacked
 
-            unpack(self, oid)
+            unpack(self, oid, self.packs)
         return path
 
     def drop_loose(self, oid: Oid) -> bool:
-        """Forget the loose copy of an object that is packed. False, and nothing done, when it is not packed."""
+        """Forget the loose copy of an object that is packed. False, and nothing done, when packs lack a part of it, or when
+        another process writes packs: it may be taking the object out."""
         if not self.is_packed(oid):
             return False
-        super().remove(oid)
-        return True
+        from hundredweight.store.packfolder import PacksBusy  # noqa: PLC0415 - only where there are packs
+        from hundredweight.store.packing import is_complete  # noqa: PLC0415 - numpy, only where packs are written
+
+        try:
+            with self.packs.lock(wait=False):
+                complete = is_complete(self.packs, oid)
+                if complete:
+                    super().remove(oid)
+        except PacksBusy:
+            return False
+        return complete
+
+    def adopt_reference(self, oid: Oid, size: int) -> bool:
+        """As for loose objects; what a reference has in packs is copied out of them, verified."""
+        return super().adopt_reference(oid, size) or any(
+            self._adopt_packed(oid, size, other) for other in self._others()
+        )
 
     def ids(self) -> Iterator[tuple[Oid, int]]:
         """Every object with its size, loose or packed: each once, the loose ones first."""
@@ -146,8 +163,34 @@ class LocalStore(LooseStore):
 
     def close(self) -> None:
         """Harmless a second time; what is asked later opens packs again."""
-        if self._packs is not None:
-            self._packs.close()
+        for folder in (self._packs, *(self._packed_references or ())):
+            if folder is not None:
+                folder.close()
+
+    def _others(self) -> list[PackFolder]:
+        """The packs of the references."""
+        if self._packed_references is None:
+            roots = [os.path.dirname(folder) for folder in self.references]
+            roots = [root for root in roots if os.path.isdir(os.path.join(root, "packs"))]
+            self._packed_references = []
+            if roots:
+                from hundredweight.store.packfolder import PackFolder  # noqa: PLC0415 - only where there are packs
+
+                self._packed_references = [PackFolder(root, self.mode) for root in roots]
+        return self._packed_references
+
+    def _adopt_packed(self, oid: Oid, size: int, packs: PackFolder) -> bool:
+        if packs.size(oid) != size:
+            return False
+        from hundredweight.base.errors import DamageError  # noqa: PLC0415 - only where there are packs
+        from hundredweight.store.packing import unpack  # noqa: PLC0415 - numpy, only where an object is unpacked
+
+        try:
+            unpack(self, oid, packs)
+        except DamageError:
+            # A reference saves a download; where it is damaged, there is one.
+            return False
+        return True
 
 
 class _LooseStream:

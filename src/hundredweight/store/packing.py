@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hundredweight.base.ids import Oid
     from hundredweight.formats.source import Source
     from hundredweight.store.local import LocalStore
+    from hundredweight.store.loose import LooseStore
     from hundredweight.store.packfolder import PackFolder
     from hundredweight.store.recipe import Recipe
 
@@ -37,6 +38,7 @@ __all__ = [
     "PackedItem",
     "PackedWrong",
     "PackingReport",
+    "is_complete",
     "is_readable",
     "pack_loose",
     "unpack",
@@ -164,13 +166,13 @@ def pack_loose(
     return report
 
 
-def unpack(store: LocalStore, oid: Oid) -> int:
-    """Make the loose copy of a packed object; the packed one stays. Gives its size. Raises `NotPacked`, `WriteError`, and a
-    `DamageError` when the packs do not give the object."""
+def unpack(store: LooseStore, oid: Oid, packs: PackFolder) -> int:
+    """Make the loose copy in `store` of an object of `packs`, where it stays. Gives its size. Raises `NotPacked`, `WriteError`,
+    and a `DamageError` when the packs do not give the object."""
     size = 0
     machine = hashlib.sha256()
     with store.writer(durable=True) as target:
-        for data in store.packs.open_stream(oid):
+        for data in packs.open_stream(oid):
             machine.update(data)
             target.write(data)
             size += len(data)
@@ -189,6 +191,18 @@ def is_readable(folder: PackFolder, oid: Oid) -> bool:
     except (DamageError, NotPacked, PackMissing):
         return False
     return machine.hexdigest() == oid
+
+
+def is_complete(folder: PackFolder, oid: Oid) -> bool:
+    """Whether all blocks that the object takes are packed. None of them is read."""
+    try:
+        recipe = folder.recipe(oid)
+        if recipe is None:
+            return False
+        folder.reader.chains(segment.id for segment in recipe.segments)
+    except (DamageError, PackMissing):
+        return False
+    return True
 
 
 class _Batch:

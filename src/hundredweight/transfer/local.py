@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from hundredweight.base.errors import LocalError, RemoteError
 from hundredweight.base.trace import trace
 from hundredweight.protocol.batch import UPLOAD, Action, BatchObject, BatchResponse, ObjectError
+from hundredweight.store.local import LocalStore
 from hundredweight.store.loose import LooseStore
 from hundredweight.transfer.part import WrongContent
 
@@ -32,7 +33,7 @@ class NotARemote(RemoteError):
     hint = "run 'git remote -v' to see where the remotes are"
 
 
-def open_store(git: Git, url: str) -> LooseStore:
+def open_store(git: Git, url: str) -> LocalStore:
     """The store of the repository at a `file://` URL. Raises `NotARemote`."""
     path = unquote(urlsplit(url).path, errors="surrogateescape")
     folder = os.path.dirname(path) if os.path.basename(path) == ".git" else path
@@ -44,7 +45,7 @@ def open_store(git: Git, url: str) -> LooseStore:
     common = os.fsdecode(found.out).removesuffix("\n")
     storage = os.fsdecode(there.run("config", "--get", "lfs.storage").out).removesuffix("\n")
     trace(f'using "{common}" as remote git directory')
-    return LooseStore(os.path.join(common, storage or "lfs"), mode=0o666)
+    return LocalStore(os.path.join(common, storage or "lfs"), mode=0o666)
 
 
 def batch(store: LooseStore, url: str, operation: str, objects: Sequence[Wanted]) -> BatchResponse:
@@ -84,6 +85,10 @@ def _take(job: Job, source: LooseStore, target: LooseStore) -> None:
         try:
             _check(job, source.path(job.oid))
             taken = LooseStore(target.root, (source.objects,), target.mode).adopt_reference(job.oid, job.size)
+            if not taken and isinstance(source, LocalStore) and source.is_packed(job.oid):
+                from hundredweight.store.packing import unpack  # noqa: PLC0415 - numpy, only where an object is packed
+
+                taken = unpack(target, job.oid, source.packs) == job.size
         except OSError as error:
             raise LocalError(f"cannot copy object {job.oid} from '{source.root}': {error.strerror}") from error
         if not taken:

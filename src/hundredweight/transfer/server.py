@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hundredweight.git.run import Git
     from hundredweight.protocol.batch import BatchResponse, Wanted
     from hundredweight.protocol.locks import LockList, LockQuery, LockResponse, VerifyLocksResponse
-    from hundredweight.store.loose import LooseStore
+    from hundredweight.store.local import LocalStore
     from hundredweight.transfer.endpoint import Endpoint
     from hundredweight.transfer.http import Response
 
@@ -60,7 +60,7 @@ class LfsServer:
         self.session = session
         self.operation = operation
         self.endpoint = session.endpoints.endpoint(operation, session.remote)
-        self._local_store: LooseStore | None = None
+        self._local_store: LocalStore | None = None
 
     @property
     def remote(self) -> str:
@@ -92,7 +92,7 @@ class LfsServer:
         return answer
 
     @property
-    def local_store(self) -> LooseStore:
+    def local_store(self) -> LocalStore:
         """The other repository's store, where `endpoint.is_local`. Raises `NotARemote`."""
         if self._local_store is None:
             self._local_store = local.open_store(self.session.endpoints.git, self.endpoint.url)

@@ -7,6 +7,7 @@ import sys
 
 from hundredweight.base.sizes import format_size
 from hundredweight.cli.lfs.opening import open_clone
+from hundredweight.cli.packing import objects
 from hundredweight.cli.tasks import Tasks
 from hundredweight.client.unpack import execute, plan_unpack
 
@@ -35,7 +36,7 @@ def run(args: list[str], environment: Environment) -> int:
     plan = plan_unpack(workspace, options.paths, every=options.all)
     count = len(plan.objects)
     if options.dry_run:
-        print(f"{_objects(count)} would be unpacked ({format_size(plan.size)})")
+        print(f"{objects(count)} would be unpacked ({format_size(plan.size)})")
         return 0
     tasks = Tasks(sys.stderr, live=sys.stderr.isatty())
     done = 0
@@ -53,7 +54,7 @@ def run(args: list[str], environment: Environment) -> int:
         tasks.finish()
     if outcome.objects:
         sizes = f"{format_size(outcome.size)} in loose files, {format_size(max(outcome.freed, 0))} less in packs"
-        print(f"unpacked {_objects(outcome.objects)}: {sizes}")
+        print(f"unpacked {objects(outcome.objects)}: {sizes}")
     elif not outcome.failed:
         print("nothing to unpack")
     sys.stdout.flush()
@@ -64,7 +65,3 @@ def run(args: list[str], environment: Environment) -> int:
             "hint: run 'git lfs fsck', which takes damaged objects out of the packs, then 'git lfs fetch'\n"
         )
     return outcome.failed[0][1].exit_code if outcome.failed else 0
-
-
-def _objects(count: int) -> str:
-    return "1 object" if count == 1 else f"{count} objects"

@@ -8,7 +8,7 @@ from hundredweight.base.sizes import format_size
 from hundredweight.cli.arguments import make_parser, parse
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.tasks import Tasks
-from hundredweight.client.prune import PruneOptions, PrunePlan, execute, plan_prune
+from hundredweight.client.prune import PruneOptions, PrunePlan, execute, pack_rest, plan_prune
 from hundredweight.client.settings import Settings
 
 TYPE_CHECKING = False
@@ -69,7 +69,10 @@ def run(args: list[str], environment: Environment) -> int:
         return _stop(f"These objects to be pruned are missing on remote:\n{listed}")
     if plan.prunable:
         _list(plan, dry_run=options.dry_run, verbose=options.verbose)
-    return 0 if options.dry_run or not plan.prunable else _delete(workspace, plan, tasks)
+    if options.dry_run:
+        return 0
+    code = _delete(workspace, plan, tasks) if plan.prunable else 0
+    return _pack(workspace, tasks, verbose=options.verbose) or code
 
 
 def _delete(workspace: Workspace, plan: PrunePlan, tasks: Tasks) -> int:
@@ -79,6 +82,16 @@ def _delete(workspace: Workspace, plan: PrunePlan, tasks: Tasks) -> int:
     for oid, error in failed:
         sys.stderr.write(f"Failed to remove file {workspace.store.path(oid)}: {error.strerror}\n")
     return _stop("Prune failed, see errors above") if failed else 0
+
+
+def _pack(workspace: Workspace, tasks: Tasks, *, verbose: bool) -> int:
+    from hundredweight.cli.packing import PackMeter, tell
+
+    try:
+        outcome = pack_rest(workspace, lambda plan: PackMeter(tasks, plan, verbose=verbose).advance)
+    finally:
+        tasks.finish()
+    return 0 if outcome is None else tell(outcome)
 
 
 def _list(plan: PrunePlan, *, dry_run: bool, verbose: bool) -> None:
