@@ -38,7 +38,7 @@ VERSIONS = 8
 """Commits of a path that are looked at."""
 NEWEST = 12
 """Objects of the newest packs that are looked at besides."""
-CHOSEN = 3
+CHOSEN = 8
 LIKELY = 4
 """Objects that differ in size by more than this factor are not looked at."""
 SMALLEST = 64 << 10

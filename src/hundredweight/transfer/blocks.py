@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     Buffer = bytes | bytearray | memoryview
 
 WORKERS = 2
+MOST_TRIED = 3
+"""Objects here that an upload tries as bases; a download names all that are near, so that nothing is sent that is here."""
 AHEAD = 3
 """Segments that are decoded before the one that is written next."""
 READ_SIZE = 512 << 10
@@ -174,7 +176,7 @@ class BlocksAdapter:
         own = self._nearby.own(job.oid, job.size)
         if own is None:
             return None
-        known, terms = self._agree(job, self._nearby.near(own.recipe, job.name))
+        known, terms = self._agree(job, self._nearby.near(own.recipe, job.name)[:MOST_TRIED])
         if not known and not gains(own.source, own.recipe):
             return None
         have = {segment.id for each in known for segment in each.recipe.segments}
@@ -205,7 +207,7 @@ class BlocksAdapter:
             return [], Terms()
         action = self._actions.need(job, BLOCKS)
         request = self._actions.request("POST", action, recipe_url(action.href), {"Content-Type": MEDIA_TYPE})
-        request.body = _bases(near[:MAX_BASES]).encode()
+        request.body = _bases(near).encode()
         terms = Terms.parse(self._actions.send(job, action, request).json_content())
         known = [each for each in near if len(terms.depths.get(each.recipe.oid, "")) == len(each.recipe.segments)]
         return known, terms
