@@ -12,6 +12,7 @@ import pytest
 
 from hundredweight.base.errors import CwtError
 from hundredweight.base.ids import Oid
+from hundredweight.hub.admin.service import LocalAdministration
 from hundredweight.hub.packs.background import BackgroundPacker
 from hundredweight.hub.packs.service import pack_key
 from tests.hub.serving import Caller, Served, served, sha256
@@ -78,6 +79,28 @@ def test_versions_become_small_and_come_back_whole(packing: Packing) -> None:
     for oid, data in zip(oids, versions, strict=True):
         assert packing.caller.download(oid, len(data)) == data
     assert packing.pack_all() == 0
+
+
+def test_figures_count_a_pack_once_and_for_each_repository(packing: Packing) -> None:
+    other = Caller(packing.hub.url, packing.hub.token(), "other/model")
+    versions = [weights(0), weights(1)]
+    for data in versions:
+        packing.caller.upload(data)
+    other.upload(versions[0])
+    packing.pack_all()
+    small = b"s" * 1000
+    packing.caller.upload(small)
+    figures = LocalAdministration(packing.hub.services).stats()
+    mine, others = sorted(figures["by_repository"], key=lambda one: -one["objects"])
+    sizes = [path.stat().st_size for path in packing.packs()]
+    assert len(sizes) == 2
+    assert figures["objects"] == mine["objects"] == 3
+    assert figures["stored_bytes"] == mine["stored_bytes"] == sum(sizes) + len(small)
+    assert mine["logical_bytes"] == len(versions[0]) + len(versions[1]) + len(small)
+    assert figures["logical_bytes"] == mine["logical_bytes"] + len(versions[0])
+    # The first version's pack, which stands for more than the other's delta.
+    assert others["stored_bytes"] == others["shared_bytes"] == mine["shared_bytes"] == max(sizes)
+    other.close()
 
 
 def test_a_range_of_a_packed_object_is_that_range(packing: Packing) -> None:

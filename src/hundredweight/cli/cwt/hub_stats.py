@@ -12,7 +12,7 @@ from hundredweight.cli.table import format_table
 
 DESCRIPTION = (
     "Logical bytes are what clients see, an object counted for each repository that has it; stored bytes are what the objects "
-    "take on the hub's disk, each once; shared bytes are a repository's part of them that others have too."
+    "take on the hub's disk, each once, in packs or whole; shared bytes are a repository's part of them that others have too."
 )
 
 TYPE_CHECKING = False

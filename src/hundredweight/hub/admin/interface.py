@@ -40,8 +40,8 @@ class NewToken(TokenFacts):
 
 class RepositoryStats(TypedDict):
     """What one repository's objects come to. `logical_bytes` is what a client sees; `stored_bytes` what they take on the hub's
-    disk; `shared_bytes` the part of `stored_bytes` that other repositories possess too, so that deleting this one frees
-    `stored_bytes - shared_bytes`."""
+    disk: the packs that hold them, and those that stand in none; `shared_bytes` the part of `stored_bytes` that holds objects of
+    other repositories too, so that deleting this one frees `stored_bytes - shared_bytes`."""
 
     name: str
     objects: int

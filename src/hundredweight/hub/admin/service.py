@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, literal_column, select
+from sqlalchemy import func, select
 
 from hundredweight.base.ids import RepoName
 from hundredweight.hub.admin.interface import HubStats, NewToken, RepositoryFacts, RepositoryStats, TokenFacts
-from hundredweight.hub.database.schema import objects, possession, repositories
+from hundredweight.hub.database.schema import objects, packs, possession, recipes, repositories
 from hundredweight.hub.errors import Unprocessable
 from hundredweight.hub.objects.check import check_objects
 from hundredweight.hub.tokens.service import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from sqlalchemy import Select
 
     from hundredweight.hub.admin.interface import CheckEvent
     from hundredweight.hub.repos.service import Repository
@@ -71,31 +73,64 @@ class LocalAdministration:
         self._services.close()
 
     def _by_repository(self) -> list[RepositoryStats]:
-        """One query: each possession with the number of its object's owners, summed up by repository."""
-        owners = select(possession.c.oid, func.count().label("owners")).group_by(possession.c.oid).subquery()
-        shared = func.sum(objects.c.size).filter(owners.c.owners > 1)
-        query = (
-            select(
-                repositories.c.name,
-                func.count(possession.c.oid),
-                func.coalesce(func.sum(objects.c.size), literal_column("0")),
-                func.coalesce(shared, literal_column("0")),
-            )
-            .select_from(repositories)
-            .outerjoin(possession, possession.c.repository_id == repositories.c.id)
-            .outerjoin(objects, objects.c.oid == possession.c.oid)
-            .outerjoin(owners, owners.c.oid == possession.c.oid)
-            .group_by(repositories.c.id, repositories.c.name, repositories.c.key)
-            .order_by(repositories.c.key)
-        )
         with self._services.database.read() as connection:
-            rows = connection.execute(query).all()
+            packed = {row.repository_id: row for row in connection.execute(_packed())}
+            rows = connection.execute(_loose()).all()
         return [
             RepositoryStats(
-                name=name, objects=count, logical_bytes=int(size), stored_bytes=int(size), shared_bytes=int(common)
+                name=row.name,
+                objects=row.number,
+                logical_bytes=int(row.logical),
+                stored_bytes=int(row.stored) + (int(packed[row.id].stored) if row.id in packed else 0),
+                shared_bytes=int(row.shared) + (int(packed[row.id].shared) if row.id in packed else 0),
             )
-            for name, count, size, common in rows
+            for row in rows
         ]
+
+
+def _loose() -> Select[Any]:
+    """Each possession with the number of its object's owners, summed up by repository; objects in packs are not `stored`."""
+    owners = select(possession.c.oid, func.count().label("owners")).group_by(possession.c.oid).subquery()
+    loose = recipes.c.oid.is_(None)
+    return (
+        select(
+            repositories.c.id,
+            repositories.c.name,
+            func.count(possession.c.oid).label("number"),
+            func.coalesce(func.sum(objects.c.size), 0).label("logical"),
+            func.coalesce(func.sum(objects.c.size).filter(loose), 0).label("stored"),
+            func.coalesce(func.sum(objects.c.size).filter(loose, owners.c.owners > 1), 0).label("shared"),
+        )
+        .select_from(repositories)
+        .outerjoin(possession, possession.c.repository_id == repositories.c.id)
+        .outerjoin(objects, objects.c.oid == possession.c.oid)
+        .outerjoin(owners, owners.c.oid == possession.c.oid)
+        .outerjoin(recipes, recipes.c.oid == possession.c.oid)
+        .group_by(repositories.c.id, repositories.c.name, repositories.c.key)
+        .order_by(repositories.c.key)
+    )
+
+
+def _packed() -> Select[Any]:
+    """The packs that hold objects of each repository, each once."""
+    uses = (
+        select(possession.c.repository_id, recipes.c.pack_id)
+        .join(recipes, recipes.c.oid == possession.c.oid)
+        .distinct()
+        .subquery()
+    )
+    owners = select(uses.c.pack_id, func.count().label("owners")).group_by(uses.c.pack_id).subquery()
+    return (
+        select(
+            uses.c.repository_id,
+            func.sum(packs.c.size).label("stored"),
+            func.coalesce(func.sum(packs.c.size).filter(owners.c.owners > 1), 0).label("shared"),
+        )
+        .select_from(uses)
+        .join(packs, packs.c.id == uses.c.pack_id)
+        .join(owners, owners.c.pack_id == uses.c.pack_id)
+        .group_by(uses.c.repository_id)
+    )
 
 
 def parse_scope(text: str) -> Scope:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from hundredweight.base.errors import CwtError
 from hundredweight.base.ids import Oid, RepoName
-from hundredweight.hub.database.schema import objects, possession, repositories
+from hundredweight.hub.database.schema import objects, packs, possession, recipes, repositories
 from hundredweight.hub.repos.service import RepositoryMissing
 from hundredweight.protocol.pointer import EMPTY_OID
 
@@ -48,7 +48,8 @@ class Possessor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """`logical` counts an object once for each repository that possesses it, `stored` once."""
+    """`logical` counts an object once for each repository that possesses it; `stored` is what they take: all packs, and
+    the objects that stand in none, each once."""
 
     repositories: int
     objects: int
@@ -173,12 +174,16 @@ class Objects:
         with self._database.read() as connection:
             joined = possession.join(objects, possession.c.oid == objects.c.oid)
             logical = connection.execute(select(func.coalesce(func.sum(objects.c.size), 0)).select_from(joined))
+            packed = connection.execute(select(func.coalesce(func.sum(packs.c.size), 0))).scalar_one()
+            loose = func.sum(objects.c.size).filter(recipes.c.oid.is_(None))
             stored = connection.execute(
-                select(func.count(), func.coalesce(func.sum(objects.c.size), 0)).select_from(objects)
+                select(func.count(objects.c.oid), func.coalesce(loose, 0)).select_from(
+                    objects.outerjoin(recipes, recipes.c.oid == objects.c.oid)
+                )
             )
             count = connection.execute(select(func.count()).select_from(repositories)).scalar_one()
             number, size = stored.one()
-            return Stats(count, number, int(logical.scalar_one()), int(size))
+            return Stats(count, number, int(logical.scalar_one()), int(size) + int(packed))
 
     def _readable(self, connection: Connection, oids: Sequence[Oid], principal: Principal) -> dict[Oid, int]:
         held = (

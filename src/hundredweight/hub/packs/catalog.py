@@ -17,6 +17,7 @@ from hundredweight.base.ids import Oid
 from hundredweight.hub.database.schema import objects, packs, possession, recipes, segments, unpackable
 from hundredweight.hub.database.statements import insert_new, slices
 from hundredweight.store.catalog import Location
+from hundredweight.store.pack import MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -53,7 +54,7 @@ class BaseGone(CwtError):
     hint = "repeat the push"
 
     def __init__(self, segment: bytes) -> None:
-        super().__init__(f"the base '{segment.hex()[:12]}' is not stored any more")
+        super().__init__(f"the base '{segment.hex()[:12]}' is not stored any more as it was")
         self.segment = segment
 
 
@@ -102,19 +103,17 @@ class PackTables:
         return found
 
     def record(self, contents: PackContents) -> None:
-        """A durable pack enters, all of it or nothing. A segment that another pack brought first keeps its place, unless its
-        chain is longer there: so every block stands deeper than its base, and no chain is longer than when it was checked.
+        """A durable pack enters, all of it or nothing. What another pack brought first keeps its place, unless a chain of this
+        pack would become too long by that.
 
         Raises `BaseGone`, with nothing changed.
         """
         with self._database.write() as connection:
-            places = dict(contents.segments)
-            _check_bases(connection, places)
-            _make_way(connection, places)
+            depths = _settle(connection, dict(contents.segments))
             number = _pack_number(connection, contents)
             rows = [
                 {"id": key, "pack_id": number, "offset": at.offset, "stored": at.stored, "size": at.size}
-                | {"base": at.base, "depth": at.depth}
+                | {"base": at.base, "depth": depths[key]}
                 for key, at in contents.segments
             ]
             _insert(connection, segments, rows)
@@ -209,31 +208,44 @@ class PackTables:
         with self._database.read() as connection:
             yield from [(row.name, row.size) for row in connection.execute(select(packs.c.name, packs.c.size))]
 
-    def stored_bytes(self) -> int:
-        """Bytes of all packs."""
-        with self._database.read() as connection:
-            return int(connection.execute(select(func.coalesce(func.sum(packs.c.size), 0))).scalar_one())
 
-
-def _check_bases(connection: Connection, places: Mapping[bytes, Location]) -> None:
-    """Raises `BaseGone` unless the bases that are not in the pack are stored, at the depth that the pack says or less."""
+def _settle(connection: Connection, places: Mapping[bytes, Location]) -> dict[bytes, int]:
+    """The depths that the segments of a pack have once it has entered; rows that would make them too deep go. Every row
+    stands deeper than that of its base, so no circle comes about. Raises `BaseGone`."""
     outside = {at.base for at in places.values() if at.base is not None and at.base not in places}
+    stored = _stored_depths(connection, [*places, *outside])
+    missing = outside - stored.keys()
+    if missing:
+        raise BaseGone(missing.pop())
+    depths = _depths(places, stored)
+    if max(depths.values(), default=0) <= MAX_DEPTH:
+        return depths
+    deeper = {identity for identity in places if stored.get(identity, 0) > places[identity].depth}
+    for part in slices(list(deeper)):
+        connection.execute(delete(segments).where(segments.c.id.in_(part)))
+    depths = _depths(places, {identity: depth for identity, depth in stored.items() if identity not in deeper})
+    for identity, depth in depths.items():
+        if depth > MAX_DEPTH:
+            raise BaseGone(identity)
+    return depths
+
+
+def _stored_depths(connection: Connection, ids: Sequence[bytes]) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
-    for part in slices(sorted(outside)):
+    for part in slices(ids):
         query = select(segments.c.id, segments.c.depth).where(segments.c.id.in_(part))
         found.update((bytes(row.id), row.depth) for row in connection.execute(query))
-    for at in places.values():
-        if at.base in outside and found.get(at.base, at.depth) >= at.depth:
-            raise BaseGone(at.base)
+    return found
 
 
-def _make_way(connection: Connection, places: Mapping[bytes, Location]) -> None:
-    """Forget the rows of segments whose chains are longer than those of `places`."""
-    for part in slices(list(places)):
-        query = select(segments.c.id, segments.c.depth).where(segments.c.id.in_(part))
-        deeper = [bytes(row.id) for row in connection.execute(query) if row.depth > places[bytes(row.id)].depth]
-        if deeper:
-            connection.execute(delete(segments).where(segments.c.id.in_(deeper)))
+def _depths(places: Mapping[bytes, Location], stored: Mapping[bytes, int]) -> dict[bytes, int]:
+    """Of each segment of a pack, as it is `stored` already, else by its base. In a pack, bases are less deep than what they
+    are for."""
+    found = dict(stored)
+    for identity in sorted(places, key=lambda each: places[each].depth):
+        base = places[identity].base
+        found.setdefault(identity, 0 if base is None else found[base] + 1)
+    return {identity: found[identity] for identity in places}
 
 
 def _pack_number(connection: Connection, contents: PackContents) -> int:
