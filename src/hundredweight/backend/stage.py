@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 from hundredweight.base.files import open_append, open_update, publish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from hundredweight.backend.interface import Buffer
 
 _MOST_PARTS = 1000
 """Buffers in one system call; IOV_MAX is 1024 on Linux and macOS."""
+WRITE_SIZE = 1 << 20
+"""Bytes in one system call. Linux takes page cache for one in the largest units that fit, up to 2 MiB: those of which a virtual
+machine has given free ones back to its host, and to get them anew costs ten times the copying (2.8 s a GiB in place of 0.2)."""
 
 
 class FolderStage:
@@ -39,8 +42,8 @@ class FolderStage:
         with self._border("cannot write a part"):
             descriptor = open_update(self._path)
             try:
-                for start in range(0, len(parts), _MOST_PARTS):
-                    offset = _write_all(descriptor, offset, parts[start : start + _MOST_PARTS])
+                for batch in _batches(parts):
+                    offset = _write_all(descriptor, offset, batch)
             finally:
                 os.close(descriptor)
 
@@ -90,6 +93,23 @@ class FolderStage:
 def make_stage_file(path: str) -> None:
     """Raises `OSError`."""
     os.close(open_append(path, 0o600))
+
+
+def _batches(parts: Sequence[Buffer]) -> Iterator[list[Buffer]]:
+    """`parts` in order, as many at a time as one system call shall write; a larger one is cut."""
+    batch: list[Buffer] = []
+    room = WRITE_SIZE
+    for part in parts:
+        rest = memoryview(part)
+        while rest:
+            batch.append(rest[:room])
+            room -= len(batch[-1])
+            rest = rest[len(batch[-1]) :]
+            if not room or len(batch) == _MOST_PARTS:
+                yield batch
+                batch, room = [], WRITE_SIZE
+    if batch:
+        yield batch
 
 
 def _write_all(descriptor: int, offset: int, parts: Sequence[Buffer]) -> int:
