@@ -6,6 +6,7 @@ output. Everything happens in one temporary folder with a home of its own, which
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -26,6 +27,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = Path(sys.executable).parent
 WEIGHTS = "model.safetensors"
 READY_SECONDS = 30.0
+COUNTER = "cwt_hub_object_bytes_total"
+MOSTLY_SAVED = 0.8
+"""A fine-tune of every float32 travels and stays below this share of its size."""
+NEARLY_ALL_SAVED = 0.05
+"""What changes one small layer, or is merged of what the hub has, stays below this share."""
 
 
 class TourError(Exception):
@@ -33,11 +39,13 @@ class TourError(Exception):
 
 
 class Tour:
-    """Runs commands in a folder of its own; keeps the seconds of each titled step."""
+    """Runs commands in a folder of its own; keeps the seconds of named ones, and the bytes that moved."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.seconds: dict[str, float] = {}
+        self.moved: dict[str, int] = {}
+        self.hub = ""
         home = folder / "home"
         home.mkdir()
         keep = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
@@ -77,6 +85,27 @@ class Tour:
         if done.returncode:
             raise TourError(f"'{command}' ended with exit code {done.returncode}")
         return done.stdout
+
+    def transfer(
+        self, name: str, command: str, where: str, bound: float, *, objects: int = 1, clone: bool = False
+    ) -> None:
+        """Run a push, pull or clone of so many versions, and say how many bytes of weights went over the wire, by
+        the hub's own count. Raises TourError when it is more than the share `bound` of their size."""
+        before = self._counted()
+        self.run(command, "." if clone else where, name=name)
+        moved = self.moved[name] = self._counted() - before
+        whole = objects * (self.folder / where / WEIGHTS).stat().st_size
+        many = "" if objects == 1 else f" of {objects} versions"
+        print(f"    -> {moved:,} bytes of weights went over the wire, for {whole:,}{many}: {moved / whole:.1%}")
+        if not 0 < moved <= bound * whole:
+            raise TourError(f"'{command}' moved {moved} bytes, expected up to {bound:.0%} of {whole}")
+
+    def _counted(self) -> int:
+        """Bytes of objects that the hub has received and sent, by its /metrics."""
+        with urllib.request.urlopen(f"{self.hub}/metrics", timeout=10) as response:
+            text = response.read().decode()
+        found = re.findall(rf"^{COUNTER}{{[^}}]*}} (\S+)$", text, re.MULTILINE)
+        return sum(int(float(value)) for value in found)
 
     @contextmanager
     def service(self, command: str, where: str = ".") -> Iterator[str]:
@@ -150,28 +179,59 @@ def require_equal(tour: Tour, *paths: str) -> str:
 
 
 def first_version(tour: Tour, hub: str) -> str:
-    tour.step("Version 1: train, track the weights, commit, push, tag")
+    tour.step("Version 1.0: make the repository ready, train, commit, push, tag")
     shutil.copytree(
         ROOT / "examples/digits", tour.folder / "work", ignore=shutil.ignore_patterns("__pycache__", ".*_cache")
     )
-    tour.run("git init -b main && git lfs install --local", "work")
-    tour.run('git lfs track "*.safetensors"', "work")
-    tour.run(f"python train.py --out {WEIGHTS}", "work", name="train version 1")
-    tour.run('git add . && git commit -q -m "Train digits"', "work", name="add and commit version 1")
+    tour.run("git init -q -b main && cwt init", "work")
+    tour.run(f"python train.py --out {WEIGHTS} 2>/dev/null", "work", name="train 1.0")
+    tour.run('git add . && git commit -q -m "Train digits"', "work", name="add and commit 1.0")
     tour.run(f"git cat-file -p HEAD:{WEIGHTS}", "work")
-    tour.run(f"git remote add origin {hub}/team/digits.git && git push -q origin main", "work", name="push version 1")
+    tour.run(f"git remote add origin {hub}/team/digits.git", "work")
+    tour.transfer("push 1.0", "git push -q -u origin main", "work", bound=1.0)
     tour.run(f"git config lfs.{hub}/team/digits.git/info/lfs.locksverify true", "work")
-    tour.run('git tag -a v1 -m "First digits" && git push -q origin v1', "work")
+    tour.run('git tag -a v1.0 -m "First digits" && git push -q origin v1.0', "work")
+    tour.step("What is in the file")
+    tour.run(f"cwt inspect {WEIGHTS}", "work")
+    tour.run(f"cwt id {WEIGHTS}", "work")
     return tour.sha256(f"work/{WEIGHTS}")
 
 
 def second_version(tour: Tour) -> str:
-    tour.step("Version 2: fine-tune, commit, push")
+    tour.step("Version 2.0: fine-tune all layers; the push sends what changed, as deltas")
     tour.run(
-        f"python train.py --init {WEIGHTS} --shift 1 --epochs 10 --out {WEIGHTS}", "work", name="fine-tune version 2"
+        f"python train.py --init {WEIGHTS} --shift 1 --lr 0.02 --epochs 10 --out {WEIGHTS} 2>/dev/null",
+        "work",
+        name="fine-tune 2.0",
     )
-    tour.run('git commit -q -a -m "Fine-tune digits on shifted images"', "work", name="commit version 2")
-    tour.run("git push -q origin main", "work", name="push version 2")
+    tour.run('git commit -q -a -m "Fine-tune digits on shifted images"', "work", name="commit 2.0")
+    tour.transfer("push 2.0", "git push -q origin main", "work", bound=MOSTLY_SAVED)
+    tour.run('git tag -a v2.0 -m "Reads shifted digits" && git push -q origin v2.0', "work")
+    tour.step("What changed: by tensor, not 'binary files differ'")
+    tour.run("cwt diff v1.0 v2.0", "work", name="diff v1.0 v2.0")
+    tour.run("git log -p --oneline -1 -- model.safetensors", "work", name="git log -p")
+    return tour.sha256(f"work/{WEIGHTS}")
+
+
+def merged_version(tour: Tour) -> str:
+    tour.step("Two branches change different layers; git merges the weights")
+    tune = f"python train.py --init {WEIGHTS} --out {WEIGHTS} --epochs 3 --lr 0.01"
+    tour.run("git switch -q -c head", "work")
+    tour.run(f"{tune} --only 2 --shift 1 2>/dev/null", "work", name="tune the last layer")
+    tour.run('git commit -q -a -m "Tune the last layer" && git switch -q main', "work")
+    tour.run(f"{tune} --only 0 --noise 1 2>/dev/null", "work", name="tune the first layer")
+    tour.run('git commit -q -a -m "Tune the first layer on noise"', "work")
+    rule = "git config hundredweight.merge.rule __metadata__.training=ours"
+    tour.run(f"{rule}    # both sides changed this record", "work")
+    tour.run("git merge -q --no-edit head", "work", name="merge")
+    changes = json.loads(tour.run("cwt diff --json v2.0 HEAD", "work", show=False))["models"][0]["tensors"]
+    names = sorted(each["new"]["name"] for each in changes)
+    print(f"    {len(names)} tensors changed since v2.0: {', '.join(names)}")
+    if names != ["layers.0.bias", "layers.0.weight", "layers.2.bias", "layers.2.weight"]:
+        raise TourError("the merge did not take the layers of both branches")
+    tour.run(f"python evaluate.py {WEIGHTS}", "work")
+    tour.transfer("push 2.1", "git push -q origin main head", "work", bound=NEARLY_ALL_SAVED, objects=3)
+    tour.run('git tag -a v2.1 -m "Both heads" && git push -q origin v2.1', "work")
     return tour.sha256(f"work/{WEIGHTS}")
 
 
@@ -188,59 +248,95 @@ def sign_in(tour: Tour, hub: str) -> None:
 
 def walk(tour: Tour, stack: ExitStack) -> None:
     tour.step("A hub: Git over HTTP, Git LFS and tokens in one process, data in one folder")
-    hub = stack.enter_context(tour.service("cwt hub serve --data hub --port 0"))
-    sign_in(tour, hub)
-    first = first_version(tour, hub)
+    tour.hub = stack.enter_context(tour.service("cwt hub serve --data hub --port 0"))
+    sign_in(tour, tour.hub)
+    first = first_version(tour, tour.hub)
 
     tour.step("A colleague clones: real weights, not pointers, and the bytes are the same")
-    tour.run(f"cwt clone {hub}/team/digits.git app", name="clone")
+    tour.transfer("clone", f"cwt clone -q {tour.hub}/team/digits.git app", "app", bound=1.0, clone=True)
     require_equal(tour, f"work/{WEIGHTS}", f"app/{WEIGHTS}")
     serve_and_ask(tour, "app", first)
 
     second = second_version(tour)
-    tour.step("The clone follows with plain git")
-    tour.run("git pull -q", "app", name="pull version 2")
+    tour.step("The clone follows with plain git, and receives what changed")
+    tour.transfer("pull 2.0", "git pull -q", "app", bound=MOSTLY_SAVED)
     require_equal(tour, f"work/{WEIGHTS}", f"app/{WEIGHTS}")
     serve_and_ask(tour, "app", second)
 
-    tour.step("Back to what the tag v1 names: one command, nothing downloaded")
-    tour.run("git checkout -q v1 && git status --short --branch", "app", name="go back to v1")
+    merged = merged_version(tour)
+    tour.transfer("pull 2.1", "git pull -q", "app", bound=NEARLY_ALL_SAVED)
+    serve_and_ask(tour, "app", merged)
+
+    tour.step("Back to what the tag v1.0 names: one command, nothing downloaded")
+    tour.run("git checkout -q v1.0 && git status --short --branch", "app", name="go back to v1.0")
     if tour.sha256(f"app/{WEIGHTS}") != first:
-        raise TourError("the checkout of v1 is not what was committed as v1")
+        raise TourError("the checkout of v1.0 is not what was committed as v1.0")
     serve_and_ask(tour, "app", first)
-    tour.step("What is where")
+
+
+def what_is_where(tour: Tour) -> dict[str, int]:
+    """Check both sides, and return what the hub says about itself."""
+    tour.step("What is where, and what it costs")
     tour.run("git lfs ls-files --size", "app")
     tour.run("git lfs fsck", "app")
-    tour.run("cwt hub stats --data hub")
+    tour.run("cwt du", "work")
+    tour.run("cwt hub check --data hub")
+    stats: dict[str, int] = json.loads(tour.run("cwt hub stats --data hub --json"))
+    share = stats["stored_bytes"] / stats["logical_bytes"]
+    print(f"    -> {stats['objects']} versions are kept in {share:.1%} of their size")
+    if not stats["stored_bytes"] < MOSTLY_SAVED * stats["logical_bytes"]:
+        raise TourError(f"the hub stores {stats['stored_bytes']} bytes for {stats['logical_bytes']}")
+    return stats
 
 
-def summarize(tour: Tour, seconds: float) -> None:
+def summarize(tour: Tour, stats: dict[str, int], seconds: float) -> dict[str, object]:
+    """Print the summary, and return it."""
     size = (tour.folder / "app" / WEIGHTS).stat().st_size
-    local = sum(path.stat().st_size for path in (tour.folder / "app/.git/lfs/objects").rglob("*") if path.is_file())
-    hub = sum(path.stat().st_size for path in (tour.folder / "hub").rglob("*") if path.is_file())
+    folders = {"hub": "hub", "clone": "app/.git/lfs"}
+    disk = {
+        name: sum(path.stat().st_size for path in (tour.folder / place).rglob("*") if path.is_file())
+        for name, place in folders.items()
+    }
     print("\n== Summary")
     for name, took in tour.seconds.items():
-        print(f"{name:<28} {took:6.2f} s")
-    print(f"{'all, servers included':<28} {seconds:6.2f} s")
-    print(f"{'one version of the weights':<28} {size / 1e6:6.1f} MB")
-    print(f"{'weights kept in the clone':<28} {local / 1e6:6.1f} MB   app/.git/lfs/objects")
-    print(f"{'the hub, all included':<28} {hub / 1e6:6.1f} MB   hub/")
-    print("\nquickstart: success; everything was in a temporary folder, which is gone now")
+        moved = f"   {tour.moved[name] / 1e6:6.2f} MB over the wire" if name in tour.moved else ""
+        print(f"{name:<24} {took:6.2f} s{moved}")
+    print(f"{'all, servers included':<24} {seconds:6.2f} s")
+    print(f"{'one version':<24} {size / 1e6:6.2f} MB")
+    print(f"{'versions on the hub':<24} {stats['objects']:6d}      {stats['logical_bytes'] / 1e6:.2f} MB if kept whole")
+    print(
+        f"{'kept for them':<24} {stats['stored_bytes'] / 1e6:6.2f} MB   (hub/, all included: {disk['hub'] / 1e6:.2f} MB)"
+    )
+    print(f"{'weights in the clone':<24} {disk['clone'] / 1e6:6.2f} MB   app/.git/lfs")
+    return {
+        "size": size,
+        "moved": tour.moved,
+        "seconds": {**tour.seconds, "all": seconds},
+        "stats": stats,
+        "disk": disk,
+    }
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--facts", type=Path, help="also write the summary's figures to this file, as JSON")
+    options = parser.parse_args()
     begin = time.perf_counter()
     folder = Path(tempfile.mkdtemp(prefix="cwt-quickstart-"))
     tour = Tour(folder)
     try:
         with ExitStack() as stack:
             walk(tour, stack)
-        summarize(tour, time.perf_counter() - begin)
+            stats = what_is_where(tour)
+        facts = summarize(tour, stats, time.perf_counter() - begin)
+        if options.facts:
+            options.facts.write_text(json.dumps(facts, indent=2) + "\n")
     except TourError as error:
         print(f"\nquickstart: failed: {error}", file=sys.stderr)
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    print("\nquickstart: success; everything was in a temporary folder, which is gone now")
     return 0
 
 
