@@ -52,6 +52,8 @@ def test_lists_leave_out_symbolic_refs(clone: Clone) -> None:
     assert [ref.full_name for ref in refs.local_refs(clone.git)] == ["refs/heads/main", "refs/tags/v1"]
     assert [ref.name for ref in refs.tracked_refs(clone.git, "origin")] == ["origin/main"]
     assert len(refs.all_refs(clone.git)) == 3
+    clone.git.output("update-ref", "--no-deref", "refs/remotes/origin/HEAD", "main")
+    assert [ref.name for ref in refs.tracked_refs(clone.git, "origin")] == ["origin/main"]
 
 
 def test_refs_at_the_remote_are_asked_from_it(clone: Clone, tmp_path: Path) -> None:

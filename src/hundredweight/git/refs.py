@@ -132,8 +132,9 @@ def local_refs(git: Git) -> list[Ref]:
 
 
 def tracked_refs(git: Git, remote: str) -> list[Ref]:
-    """What is known here of the remote's branches, without asking it. Names keep the remote: `origin/main`."""
-    return all_refs(git, f"{REMOTES}{remote}/")
+    """What is known here of the remote's branches, without asking it. Names keep the remote: `origin/main`. Its HEAD is none,
+    whatever it leads to."""
+    return [ref for ref in all_refs(git, f"{REMOTES}{remote}/") if ref.name != f"{remote}/HEAD"]
 
 
 def refs_at_remote(git: Git, remote: str, *, tags: bool = False) -> list[Ref]:
