@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,25 @@ def clean(clone: Clone, content: bytes, path: str = "", **variables: str) -> byt
 def test_content_becomes_a_pointer_and_an_object(clone: Clone, content: bytes) -> None:
     assert clean(clone, content) == pointer_of(content).encode()
     assert Path(clone.workspace().store.path(oid_of(content))).read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"x", LARGE[: 1 << 20], LARGE], ids=len)
+@pytest.mark.parametrize("change", [lambda data: bytes([data[0] ^ 1]) + data[1:], lambda data: data + b"x"])
+def test_a_damaged_object_is_replaced_when_its_content_comes_again(
+    clone: Clone, content: bytes, change: Callable[[bytes], bytes]
+) -> None:
+    path = Path(clone.workspace().store.path(oid_of(content)))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(change(content))
+    clean(clone, content)
+    assert path.read_bytes() == content
+
+
+def test_a_short_object_that_is_whole_stays_as_it_is(clone: Clone) -> None:
+    clean(clone, b"weights")
+    before = os.stat(clone.workspace().store.path(oid_of(b"weights")))
+    clean(clone, b"weights")
+    assert os.path.samestat(before, os.stat(clone.workspace().store.path(oid_of(b"weights"))))
 
 
 def test_a_pointer_stays_one(clone: Clone) -> None:

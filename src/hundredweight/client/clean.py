@@ -65,7 +65,7 @@ class Cleaner:
     def _store_block(self, length: int) -> Pointer:
         data = self._frame.payload[:length]
         oid = Oid(hashlib.sha256(data).hexdigest())
-        if not self._known(oid, length):
+        if not (self._known(oid, length) and self._is_whole(oid, data)):
             with self._store.writer() as target:
                 target.write(data)
                 target.commit(self._store.path(oid))
@@ -108,8 +108,21 @@ class Cleaner:
         return pointer
 
     def _publish(self, target: AtomicFile, pointer: Pointer) -> None:
-        if not self._known(pointer.oid, pointer.size):
+        """A loose copy is replaced: it is the same bytes or damaged ones, and telling which costs reading it. Packs tell by
+        themselves."""
+        if not self._known(pointer.oid, pointer.size) or self._store.loose_size(pointer.oid) >= 0:
             target.commit(self._store.path(pointer.oid))
+
+    def _is_whole(self, oid: Oid, data: memoryview) -> bool:
+        """Whether the stored object, of the right size, has its own bytes still."""
+        try:
+            descriptor = os.open(self._store.path(oid), os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except FileNotFoundError:
+            return True  # in packs
+        try:
+            return os.read(descriptor, len(data)) == data
+        finally:
+            os.close(descriptor)
 
     def _known(self, oid: Oid, size: int) -> bool:
         """Whether the object is stored already. One of another size is damaged and gets replaced."""
