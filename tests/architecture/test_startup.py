@@ -63,6 +63,7 @@ CLONE = START | {
     "hundredweight.git.repository",
     "hundredweight.git.run",
     "hundredweight.store",
+    "hundredweight.store.local",
     "hundredweight.store.loose",
 }
 
