@@ -121,3 +121,24 @@ def test_stock_git_lfs_moves_deltas_with_our_agent(own_hub: RunningHub, stock_gi
     assert 0 < sent < 0.5 * len(weights(2))
     assert abs(came - sent) < 0.02 * sent + 4096
     assert bob.git("lfs", "fsck", cwd=clone) == "Git LFS fsck OK"
+
+
+def test_a_clone_without_weights_sees_which_tensors_changed(own_hub: RunningHub, ada: Person, tmp_path: Path) -> None:
+    url = f"{own_hub.url}/team/model.git"
+    work = ada.home / "work"
+    ada.run("git", "init", "-q", str(work))
+    ada.run("cwt", "init", cwd=work)
+    ada.git("remote", "add", "origin", url, cwd=work)
+    for number in (1, 2):
+        ada.commit(work, {"model.safetensors": weights(number)})
+        ada.git("push", "-q", "origin", "main", cwd=work)
+    bob = person(own_hub, tmp_path, "bob")
+    clone = bob.home / "clone"
+    bob.git("clone", "-q", url, str(clone), GIT_LFS_SKIP_SMUDGE="1")
+    before = traffic(own_hub, "POST", "/blocks/segments") + traffic(own_hub, "GET", r"/objects/[0-9a-f]{64} ")
+    found = json.loads(bob.run("cwt", "diff", "--json", "--stat", "HEAD~1", "HEAD", cwd=clone).stdout)
+    (model,) = found["models"]
+    assert "layer.weight" in json.dumps(model)
+    assert "other.weight" not in json.dumps(model["tensors"]["changed"] if "changed" in model["tensors"] else model)
+    after = traffic(own_hub, "POST", "/blocks/segments") + traffic(own_hub, "GET", r"/objects/[0-9a-f]{64} ")
+    assert after == before

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hundredweight.client import facts, tensor_diff
+from hundredweight.client.remote_recipes import known
 from hundredweight.client.summary import load, pointer_in, recipe_digests
 from hundredweight.client.tensor_hashes import KnownHashes, ModelHashes
 from hundredweight.client.weight_files import Blobs, Folder, ObjectNotHere, open_parts
@@ -233,13 +234,19 @@ class _Known:
 
 
 def _known_of(workspace: Workspace, files: Iterable[File]) -> _Known:
-    found = [(file.pointer, file.pointer and load(workspace, file.pointer.oid)) for file in files]
+    found = [(file.pointer, file.pointer and _summary(workspace, file.pointer)) for file in files]
     summaries = [summary for _, summary in found if summary]
     digests = {row.fact.name: row.digest for summary in summaries for row in summary.rows}
     for pointer, summary in found:
         if pointer and not summary:
             digests.update(recipe_digests(workspace, pointer.oid))
     return _Known(summaries if len(summaries) == len(found) else None, digests)
+
+
+def _summary(workspace: Workspace, pointer: Pointer) -> Summary | None:
+    """What was kept about an object; of one that is not here also what the server's recipe told."""
+    kept = load(workspace, pointer.oid)
+    return kept or (None if workspace.store.has(pointer.oid, pointer.size) else known(workspace, pointer.oid))
 
 
 def _known_of_file(path: str, clone: Callable[[str], Workspace | None]) -> _Known:
@@ -296,7 +303,9 @@ def _compare(
     tensors = tensor_diff.compare(old.hashes, new.hashes, statistics=statistics, advance=advance)
     names = dict.fromkeys([*old.hashes.facts, *new.hashes.facts])
     changed: list[FactChange] = []
-    if old.version is not None and new.version is not None:
+    # A version that is known by its recipe alone has no metadata here, which does not mean that it has none.
+    told = all(side.facts or side.missing is None for side in (old, new))
+    if told and old.version is not None and new.version is not None:
         # Of a model that is new or gone all of it is.
         changed = facts.changes("", old.facts, new.facts)
         for source in facts.FILES:

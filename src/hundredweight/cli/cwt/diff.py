@@ -16,6 +16,7 @@ from hundredweight.cli.progress import TransferMeter
 from hundredweight.cli.tensor_report import as_json, as_markdown, as_text
 from hundredweight.cli.weights import opened, printable
 from hundredweight.client.diff import Plan, Subject, compare_models, compare_subject, plan
+from hundredweight.client.remote_recipes import learn
 from hundredweight.client.weight_files import URL_SCHEMES, NotWeights
 from hundredweight.client.workspace import open_workspace
 from hundredweight.git.run import Git
@@ -101,6 +102,8 @@ def run(args: list[str], environment: Environment) -> int:
         return _run_git(git, [*(["--exit-code"] if options.exit_code else []), *options.git])
     if options.fetch:
         _fetch(workspace, planned)
+    else:
+        learn(workspace, [file.pointer for file in planned.pointers()])
     return _Printer(workspace, options, args).show(planned)
 
 
