@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hundredweight.base.ids import Oid
 from hundredweight.client.prune import PruneOptions, PrunePlan, execute, plan_prune
 from hundredweight.git import refs
-from hundredweight.protocol.batch import Action, BatchObject, BatchResponse, ObjectError
+from hundredweight.protocol.batch import Action, BatchObject, BatchResponse, ObjectError, Wanted
 from hundredweight.protocol.pointer import try_parse
 from hundredweight.transfer.server import LfsServer
 from tests.clones import Clone, oid_of, pointer_of
@@ -156,10 +157,12 @@ class Remote(LfsServer):
         self._has = has
         self.asked = 0
 
-    def batch(self, operation: str, objects: object, ref: str = "") -> BatchResponse:
+    def batch(
+        self, operation: str, objects: Sequence[Wanted], ref: str = "", transfers: Sequence[str] = ()
+    ) -> BatchResponse:
         assert operation == "download"
         answers = []
-        for item in objects:  # type: ignore[attr-defined]
+        for item in objects:
             self.asked += 1
             there = item.oid in self._has
             actions = {"download": Action("https://host/x")} if there else {}
