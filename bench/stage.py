@@ -164,12 +164,18 @@ def fill_page_cache(folder: Path) -> None:
             pass
 
 
+def forget_peak(pid: int) -> None:
+    """Let `peak_memory` of a process of ours begin anew with what it has now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 class MemoryWatch:
     """Samples the peak of every process of a client's program while a block runs (git's own processes aside)."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, interval: float = 0.01) -> None:
         self.names = (str(client.folder / "bin" / "git-lfs"), str(client.folder / "bin" / "cwt"), str(client.program))
         self.peak = 0
+        self._interval = interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -182,7 +188,7 @@ class MemoryWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.01):
+        while not self._stop.wait(self._interval):
             for entry in os.listdir("/proc"):
                 if entry.isdigit() and self._is_client(entry):
                     self.peak = max(self.peak, peak_memory(int(entry)))
