@@ -56,6 +56,7 @@ class NearbyObjects:
         self._store = workspace.store
         self._recipes = os.path.join(workspace.lfs_folder, "recipes")
         self._lock = threading.Lock()
+        self._keeping = threading.Lock()
         self._known: dict[Oid, Known | None] = {}
 
     def own(self, oid: Oid, size: int) -> Known | None:
@@ -89,8 +90,9 @@ class NearbyObjects:
         folder = self._store.packs
         try:
             os.makedirs(folder.folder, exist_ok=True)
-            with folder.lock(wait=False):
-                if not _fits(stream.index, folder):
+            # Several objects are sent at once, and the folder's lock does not wait, as another process may hold it for long.
+            with self._keeping, folder.lock(wait=False):
+                if not (_fits(stream.index, folder) and self._is_whole(stream.index, folder)):
                     return
                 name = stream.finish()
                 file.durable = True
@@ -112,6 +114,13 @@ class NearbyObjects:
         for oid in kept:
             self._known.pop(oid, None)
             self._store.drop_loose(oid)
+
+    def _is_whole(self, index: IndexBuilder, folder: PackFolder) -> bool:
+        """Whether the objects of a new pack are all in packs then: what the other side had already was not written to it."""
+        known = [self._known.get(Oid(oid)) for oid in index.objects()]
+        ids = {segment.id for each in known if each is not None for segment in each.recipe.segments}
+        outside = {identity for identity in ids if identity not in index}
+        return None not in known and not outside - folder.segments(outside).keys()
 
     def _open(self, oid: Oid, size: int) -> Known | None:
         if size < SMALLEST:
