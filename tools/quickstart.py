@@ -189,7 +189,6 @@ def first_version(tour: Tour, hub: str) -> str:
     tour.run(f"git cat-file -p HEAD:{WEIGHTS}", "work")
     tour.run(f"git remote add origin {hub}/team/digits.git", "work")
     tour.transfer("push 1.0", "git push -q -u origin main", "work", bound=1.0)
-    tour.run(f"git config lfs.{hub}/team/digits.git/info/lfs.locksverify true", "work")
     tour.run('git tag -a v1.0 -m "First digits" && git push -q origin v1.0', "work")
     tour.step("What is in the file")
     tour.run(f"cwt inspect {WEIGHTS}", "work")
@@ -239,7 +238,8 @@ def sign_in(tour: Tour, hub: str) -> None:
     """Hand the admin token to git, as a user answers git's question for a password once."""
     tour.run(
         'git config --global user.name "Ada" && git config --global user.email ada@example.com && '
-        "git config --global credential.helper store && git config --global advice.detachedHead false"
+        "git config --global credential.helper store && git config --global advice.detachedHead false && "
+        "git config --global lfs.locksverify true"
     )
     host = hub.removeprefix("http://")
     account = f"protocol=http\\nhost={host}\\nusername=admin\\npassword=%s\\n"
