@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hundredweight.codec.numbers import Bits, Kind
     from hundredweight.codec.passes import Partition, Passes
+    from hundredweight.codec.streams import Bytes
     from hundredweight.codec.values import Parts, Runs
 
 _NO_DRIFT = np.zeros(0, np.int32)
@@ -95,6 +96,22 @@ def _restore_of(word: Any, bits: int) -> Any:
 
 # Loops run from zero over slices, and other indices are unsigned: numba would check an index that might be negative at every
 # element, and keep the compiler from vector instructions.
+
+
+def _fold(symbols: Any, base: Any, packed: Any, excess: Any, found: Any) -> None:
+    most, share, weight = np.uint8(base - 1), len(packed), np.uint8(1)
+    packed[:] = 0
+    for place in range(-(-len(symbols) // max(share, 1))):
+        source = symbols[place * share :][:share]
+        for i in range(len(source)):
+            packed[i] += min(source[i], most) * weight
+        weight = np.uint8(weight * base)
+    count = np.uint64(0)
+    for i in range(len(symbols)):
+        # Written anyhow, counted only if it counts: no branch to guess.
+        excess[count] = symbols[i] - most
+        count += np.uint64(symbols[i] >= most)
+    found[0] = count
 
 
 # What a place or a count of a context becomes is known only once its last use was written: elements of four distant lanes take
@@ -248,6 +265,7 @@ DIFFERENCE, RESTORE = (
     for make in (_difference_of, _restore_of)
 )
 _PLANE = _input(numba.uint8)
+fold = compile_passes(_fold, (_PLANE, numba.uint8, _OCTETS, _OCTETS, numba.uint64[::1]))
 CUT = {
     2: compile_passes(
         _cut_of(np.uint16), (_input(numba.uint16), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 2), _OCTETS)
@@ -339,6 +357,12 @@ class CompiledPasses:
         out = np.empty(runs.total, bits)
         PASTE[bits.itemsize](parts.symbols, tuple(parts.octets), parts.halves, runs.counts, runs.lows, out)
         return out
+
+    def fold(self, symbols: Bytes, base: int, digits: int) -> tuple[Bytes, Bytes]:
+        packed = np.empty(-(-len(symbols) // digits), np.uint8)
+        excess, found = np.empty(len(symbols) + 1, np.uint8), np.empty(1, np.uint64)
+        fold(symbols, base, packed, excess, found)
+        return packed, excess[: int(found[0])]
 
 
 def passes() -> Passes:

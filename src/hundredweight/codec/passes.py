@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hundredweight.codec.numbers import Bits, Kind
+    from hundredweight.codec.streams import Bytes
     from hundredweight.codec.values import Parts, Runs
 
 PIECE = 1 << 17
@@ -72,6 +73,10 @@ class Passes(Protocol):
 
     def paste(self, parts: Parts, runs: Runs, bits: np.dtype[Any]) -> Bits:
         """The inverse of `cut`, but for symbols that say only that a value exceeds them."""
+
+    def fold(self, symbols: Bytes, base: int, digits: int) -> tuple[Bytes, Bytes]:
+        """Bytes of so many digits, each a symbol or `base - 1` if that is less, lowest first: those of byte i stand a share of
+        the symbols apart. And of all symbols that are at least `base - 1` what exceeds it, in order."""
 
 
 def pieces(length: int, size: int = PIECE) -> Iterator[slice]:
@@ -223,3 +228,13 @@ class NumpyPasses:
                 split[low // 8 :: len(octets)] |= parts.halves[half : half + count]
                 half += count
         return values
+
+    def fold(self, symbols: Bytes, base: int, digits: int) -> tuple[Bytes, Bytes]:
+        most = np.uint8(base - 1)
+        capped = np.minimum(symbols, most)
+        share = -(-len(symbols) // digits)
+        packed = capped[:share].copy()
+        for place in range(1, digits):
+            part = capped[place * share : (place + 1) * share]
+            packed[: len(part)] += part * np.uint8(base**place)
+        return packed, symbols[capped == most] - most

@@ -29,7 +29,7 @@ ESCAPE = 255
 LOW = 0x0F
 SINGLE, PAIRS, TRIPLES, QUADS, SPARSE = range(0, 0x50, 0x10)
 BASE = {PAIRS: 16, TRIPLES: 6, QUADS: 4}
-_DIGITS = {16: 2, 6: 3, 4: 4}
+DIGITS = {16: 2, 6: 3, 4: 4}
 STEP = 4
 """`low` is a multiple of this: halves of bytes are cheap to split and join by whole arrays, and coarse enough to choose from."""
 
@@ -75,7 +75,7 @@ def write_values(writer: Writer, values: Values, runs: Runs, passes: Passes) -> 
     parts = passes.cut(values, runs)
     start = 0
     for count, low in zip(runs.counts.tolist(), runs.lows.tolist(), strict=True):
-        _write_symbols(writer, parts.symbols[start : start + count], low)
+        _write_symbols(writer, parts.symbols[start : start + count], low, passes)
         start += count
     if start and int(parts.symbols.max()) == ESCAPE:
         writer.run(values[parts.symbols == ESCAPE].view(np.uint8), None)
@@ -107,7 +107,7 @@ def read_values(reader: Reader, counts: NDArray[np.int64], bits: np.dtype[Any], 
     return values
 
 
-def _write_symbols(writer: Writer, symbols: Bytes, low: int) -> None:
+def _write_symbols(writer: Writer, symbols: Bytes, low: int, passes: Passes) -> None:
     mode = _mode(symbols)
     writer.octets(low // STEP | mode)
     if mode == SINGLE:
@@ -115,7 +115,7 @@ def _write_symbols(writer: Writer, symbols: Bytes, low: int) -> None:
     elif mode == SPARSE:
         _write_sparse(writer, symbols)
     else:
-        _write_digits(writer, symbols, BASE[mode])
+        _write_digits(writer, symbols, BASE[mode], passes)
 
 
 def _read_symbols(reader: Reader, symbols: Bytes, mode: int) -> None:
@@ -142,23 +142,17 @@ def _mode(symbols: Bytes) -> int:
     return SINGLE
 
 
-def _write_digits(writer: Writer, symbols: Bytes, base: int) -> None:
+def _write_digits(writer: Writer, symbols: Bytes, base: int, passes: Passes) -> None:
     """Symbols as digits of bytes, each with those a part of the run further on; what exceeds the highest digit follows."""
-    most = np.uint8(base - 1)
-    digits = np.minimum(symbols, most)
-    share = -(-len(symbols) // _DIGITS[base])
-    packed = digits[:share].copy()
-    for place in range(1, _DIGITS[base]):
-        part = digits[place * share : (place + 1) * share]
-        packed[: len(part)] += part * np.uint8(base**place)
+    packed, excess = passes.fold(symbols, base, DIGITS[base])
     writer.symbols(packed)
-    writer.symbols(symbols[digits == most] - most)
+    writer.symbols(excess)
 
 
 def _read_digits(reader: Reader, symbols: Bytes, base: int) -> None:
-    share = -(-len(symbols) // _DIGITS[base])
+    share = -(-len(symbols) // DIGITS[base])
     rest = reader.run(share)
-    for place in range(_DIGITS[base]):
+    for place in range(DIGITS[base]):
         part = symbols[place * share : (place + 1) * share]
         higher = rest // np.uint8(base)
         part[:] = (rest - higher * np.uint8(base))[: len(part)]
