@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from hundredweight.client.fsck import check_packs, quarantine
 from hundredweight.client.merge_rules import driver_config
+from hundredweight.client.pack import execute, plan_pack
 from hundredweight.store.repack import check
 from tests.clones import Clone, oid_of
 from tests.people import Person
+from tests.running_hub import RunningHub
 from tests.store.clone_store import CloneStore
 from tests.store.weights import arrays, fine_tuned, recipe_of, safetensors_of
 
@@ -220,3 +223,43 @@ def test_the_loose_copy_goes_when_all_blocks_are_packed(tmp_path: Path) -> None:
     assert clone.store.drop_loose(oid)
     assert clone.loose() == set()
     clone.check()
+
+
+def test_a_push_never_packs_half_an_object(hub: RunningHub, tmp_path: Path) -> None:
+    """What the server has need not be sent, yet a pack of the clone without it would be no use."""
+    ada = hub.person(tmp_path / "ada", "ada")
+    folder = ada.repository("work")
+    ada.run("cwt", "init", cwd=folder)
+    ada.git("remote", "add", "origin", hub.remote(hub.new_name()), cwd=folder)
+    first = arrays(1)
+    second = {**first, "embedding": arrays(2)["embedding"]}
+    ada.commit(folder, {NAME: safetensors_of(first)})
+    ada.git("push", "-q", "origin", "main", cwd=folder)
+    ada.run("cwt", "unpack", cwd=folder)
+    ada.commit(folder, {NAME: safetensors_of(second)})
+    ada.git("push", "-q", "origin", "main", cwd=folder)
+    assert ada.git("lfs", "fsck", "main~1..main", cwd=folder) == "Git LFS fsck OK"
+    assert check(Clone(folder).workspace().store.packs).faults == []
+    for commit, data in (("main~1", first), ("main", second)):
+        ada.git("checkout", "-q", commit, cwd=folder)
+        assert (folder / NAME).read_bytes() == safetensors_of(data)
+
+
+def test_a_good_loose_copy_stays_when_its_pack_is_damaged(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    data = versions(1)[0]
+    clone.commit_file(NAME, data)
+    space = clone.workspace()
+    execute(space, plan_pack(space), lambda _: None)
+    clone.store(data)
+    (name,) = space.store.packs.names()
+    pack = Path(space.store.packs.path(name))
+    pack.chmod(0o644)
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 2] ^= 1
+    pack.write_bytes(content)
+    findings = list(check_packs(space))
+    assert {finding.kind for finding in findings} == {"corruptPack"}
+    quarantine(space.store, findings)
+    assert clone.has(data)
+    assert list(clone.workspace().store.packs.ids()) == []

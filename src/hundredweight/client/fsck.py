@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hundredweight.store.local import LocalStore
 
 WORKERS = 4
+PACK_DAMAGE = "corruptPack"
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def check_packs(workspace: Workspace) -> Iterator[Finding]:
 
     for fault in check(workspace.store.packs).faults:
         what = f"object {fault.oid} in pack {fault.pack[:12]}" if fault.oid else f"pack {fault.pack[:12]}"
-        yield Finding("corruptPack", f"{what} is corrupt: {fault.reason}", fault.oid, fault.pack)
+        yield Finding(PACK_DAMAGE, f"{what} is corrupt: {fault.reason}", fault.oid, fault.pack)
 
 
 def check_pointers(workspace: Workspace, scope: Scope) -> Iterator[Finding]:
@@ -208,9 +209,13 @@ def quarantine(store: LocalStore, findings: Iterable[Finding]) -> None:
             continue
         oid = Oid(finding.oid)
         try:
-            publish(store.path(oid), os.path.join(store.bad, oid))
+            # Damage in packs is none of a loose copy's beside it.
+            if finding.kind != PACK_DAMAGE:
+                publish(store.path(oid), os.path.join(store.bad, oid))
+                continue
         except FileNotFoundError:
-            packed += [oid] if store.is_packed(oid) else []
+            pass
+        packed += [oid] if store.is_packed(oid) else []
     if packs or packed:
         _take_out(store, packed, packs)
 
