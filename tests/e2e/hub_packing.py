@@ -11,15 +11,14 @@ from hundredweight.hub.settings import load
 
 
 def main(data: str) -> None:
-    """Says when it begins, and how many objects it packed."""
+    """Says when it begins."""
     services = open_services(load({}, data=data))
     failed: list[CwtError] = []
     packer = BackgroundPacker(services.store, services.packs, services.activity, failed.append)
     print("begins", flush=True)
-    count = packer.pack_all()
+    packer.pack_all()
     if failed:
         raise failed[0]
-    print(count, flush=True)
     services.close()
 
 
