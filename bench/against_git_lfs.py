@@ -18,6 +18,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.page import PAGE, write_comparison
 from bench.stage import ROOT, Case, Client, Hub, MemoryWatch, fill_page_cache, make_files, running_hub
 
 MIB = 1 << 20
@@ -276,7 +277,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=BOUNDS, metavar="OPERATION", help="only this (repeatable)")
     parser.add_argument("--stock", type=Path, default=ROOT / ".peers" / "git-lfs", help="the stock git-lfs")
     parser.add_argument("--no-memory", action="store_true", help="skip the run that samples memory")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    parser.add_argument("--output", type=Path, default=PAGE)
     options = parser.parse_args()
     version = subprocess.run([options.stock, "version"], capture_output=True, text=True, check=True).stdout.strip()
     folder = Path(tempfile.mkdtemp(prefix="cwt-bench-"))
@@ -299,8 +300,7 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     text = report(rows, hub_peaks, starts, options.runs, version)
-    options.output.parent.mkdir(exist_ok=True)
-    options.output.write_text(text)
+    write_comparison(options.output, text)
     print(text)
     return 0
 

@@ -25,7 +25,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.checkpoint8b import Architecture, write_finetune, write_model
-from bench.stage import ROOT, Client, Hub, MemoryWatch, forget_peak, running_hub
+from bench.page import PAGE, SCALE, write_scale
+from bench.stage import Client, Hub, MemoryWatch, forget_peak, running_hub
 from bench.weights.journeys import Route, route, settled_size
 from bench.weights.peers import folder_size
 
@@ -34,8 +35,6 @@ BOUND = 400e6
 INTERVAL = 0.04
 WHOLE = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "lfs.basictransfersonly", "GIT_CONFIG_VALUE_0": "true"}
 """The environment of a client that moves whole objects alone, as stock git-lfs does."""
-PAGE = ROOT / "docs" / "benchmarks.md"
-TITLE = "## Weights at scale: memory"
 TEXT = """\
 `python -m bench.scale` makes this section: a generated checkpoint (bench/checkpoint8b.py: the tensors of an 8 B model, scaled)
 of {size:.2f} GB in four shards, and fine-tunes that change every tensor, through a clone, a hub and another clone, each with two
@@ -254,8 +253,7 @@ def section(found: Found) -> str:
     """The section of the page."""
     client, hub = (max(getattr(row, side) for row in found.rows) for side in ("client", "hub"))
     lines = [
-        TITLE,
-        "",
+        SCALE,
         TEXT.format(
             size=found.size / 1e9, bound=BOUND / 1e6, machine=platform.machine(), python=platform.python_version()
         ),
@@ -304,9 +302,7 @@ def main() -> int:
     if not done:
         print("next:", *(name for name in STEPS if name not in walk.found.done))
         return 0
-    page = options.output.read_text() if options.output.exists() else ""
-    before, _, _ = page.partition(TITLE)
-    options.output.write_text((before.rstrip() + "\n\n" if before.strip() else "") + section(walk.found))
+    write_scale(options.output, section(walk.found))
     return 0 if max(max(row.client, row.hub) for row in walk.found.rows) <= BOUND else 1
 
 
