@@ -187,7 +187,7 @@ def first_version(tour: Tour, hub: str) -> str:
     tour.run(f"python train.py --out {WEIGHTS} 2>/dev/null", "work", name="train 1.0")
     tour.run('git add . && git commit -q -m "Train digits"', "work", name="add and commit 1.0")
     tour.run(f"git cat-file -p HEAD:{WEIGHTS}", "work")
-    tour.run(f"git remote add origin {hub}/team/digits.git", "work")
+    tour.run(f"git remote add origin {hub}/team/digits.git && git config lfs.locksverify true", "work")
     tour.transfer("push 1.0", "git push -q -u origin main", "work", bound=1.0)
     tour.run('git tag -a v1.0 -m "First digits" && git push -q origin v1.0', "work")
     tour.step("What is in the file")
@@ -238,8 +238,7 @@ def sign_in(tour: Tour, hub: str) -> None:
     """Hand the admin token to git, as a user answers git's question for a password once."""
     tour.run(
         'git config --global user.name "Ada" && git config --global user.email ada@example.com && '
-        "git config --global credential.helper store && git config --global advice.detachedHead false && "
-        "git config --global lfs.locksverify true"
+        "git config --global credential.helper store && git config --global advice.detachedHead false"
     )
     host = hub.removeprefix("http://")
     account = f"protocol=http\\nhost={host}\\nusername=admin\\npassword=%s\\n"
