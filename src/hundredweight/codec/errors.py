@@ -8,4 +8,4 @@ from hundredweight.base.errors import DamageError
 class CodecError(DamageError):
     """A block does not decode: it is damaged, made to deceive, or was made against another base."""
 
-    hint = "run 'cwt fsck' to find what is damaged"
+    hint = "run 'git lfs fsck' to find what is damaged"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class PackMissing(LocalError):
     """A pack is not there any more: repacked since it was looked up, or lost. `pack` is its name."""
 
-    hint = "'cwt fsck' names the objects that this concerns; 'git lfs fetch' brings them again"
+    hint = "'git lfs fsck' names the objects that this concerns; 'git lfs fetch' brings them again"
 
     def __init__(self, pack: str) -> None:
         super().__init__(f"pack '{pack[:12]}' is missing")

@@ -46,7 +46,7 @@ BUCKET_BYTES = 1 << 16
 class PackDamaged(DamageError):
     """Bytes that should be a pack, or a part of one, are not. `what` is the fault, `offset` where it was seen, or -1."""
 
-    hint = "'cwt fsck' names the objects that this concerns; 'git lfs fetch' brings them again"
+    hint = "'git lfs fsck' names the objects that this concerns; 'git lfs fetch' brings them again"
 
     def __init__(self, what: str, offset: int = -1) -> None:
         super().__init__(f"a pack is damaged: {what}" + (f" (at byte {offset})" if offset >= 0 else ""))

@@ -52,7 +52,7 @@ ROW_SIZE = _ROW.size
 class RecipeDamaged(DamageError):
     """The bytes of a recipe are not one. `what` is the fault, `offset` where in the bytes it was seen, or -1."""
 
-    hint = "'cwt fsck' names the objects that this concerns; 'git lfs fetch' brings them again"
+    hint = "'git lfs fsck' names the objects that this concerns; 'git lfs fetch' brings them again"
 
     def __init__(self, what: str, offset: int = -1) -> None:
         super().__init__(f"a recipe is damaged: {what}" + (f" (at byte {offset})" if offset >= 0 else ""))
