@@ -1,4 +1,5 @@
-"""`cwt transfer-agent` as git-lfs runs it: JSON in, JSON out. Whole journeys with stock git-lfs are in tests/e2e/test_blocks.py."""
+"""`cwt transfer-agent` as git-lfs runs it: JSON in, JSON out. Whole journeys with stock git-lfs are in
+tests/e2e/test_blocks.py."""
 
 from __future__ import annotations
 

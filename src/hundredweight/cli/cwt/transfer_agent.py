@@ -20,8 +20,8 @@ def parser() -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog="cwt transfer-agent",
         description="Move LFS objects for stock git-lfs, which starts this program by itself and speaks JSON on stdin and "
-        "stdout: with a hub, weights then go as deltas against the versions that the other side has; with any other server nothing "
-        "changes. 'cwt init --agent' configures a repository for it.",
+        "stdout: with a hub, weights then go as deltas against the versions that the other side has; with any other "
+        "server nothing changes. 'cwt init --agent' configures a repository for it.",
     )
 
 
