@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import random
@@ -19,7 +20,7 @@ from hundredweight.store.repack import check
 from tests.damage import damaged
 from tests.e2e.test_blocks import person as new_person
 from tests.e2e.test_blocks import traffic
-from tests.e2e.test_kill import kill_hub, kill_session, seconds_of, start
+from tests.e2e.test_kill import kill_hub, kill_session, seconds_of, start, wait_for_index_lock
 from tests.people import Person
 from tests.running_hub import RunningHub
 from tests.store.weights import arrays, fine_tuned, safetensors_of
@@ -32,7 +33,7 @@ ROWS = 700
 
 
 def rounds(few: int, many: int) -> pytest.MarkDecorator:
-    """`few` in every run, `many` in a long one: of all kinds together 20 and 200."""
+    """`few` in every run, `many` in a long one: of all kinds together 21 and 210."""
     long = [pytest.mark.full, pytest.mark.timeout(3000)]
     return pytest.mark.parametrize("rounds", [pytest.param(few, id="few"), pytest.param(many, id="many", marks=long)])
 
@@ -195,7 +196,7 @@ def assert_clone_is_whole(story: Story, hub: RunningHub, tmp_path: Path) -> None
         assert (clone / NAME).read_bytes() == data
 
 
-@rounds(4, 33)
+@rounds(3, 23)
 def test_push_by_blocks_killed(rounds: int, pushed: Story, own_hub: RunningHub, tmp_path: Path) -> None:
     pushed.commit()
     whole = seconds_of(pushed.person, "git", "push", "-q", "origin", "main", cwd=pushed.folder)
@@ -210,6 +211,39 @@ def test_push_by_blocks_killed(rounds: int, pushed: Story, own_hub: RunningHub, 
     assert_clone_is_whole(pushed, own_hub, tmp_path)
     pushed.run("cwt", "pack")
     pushed.assert_ends_well()
+
+
+@rounds(2, 20)
+def test_pull_by_blocks_killed(rounds: int, pushed: Story, own_hub: RunningHub, tmp_path: Path) -> None:
+    """Into a clone that keeps what comes as packs. Only our own program is killed: git drops its locks itself."""
+    clone = tmp_path / "clone"
+    pushed.person.run("cwt", "clone", "-q", own_hub.remote(REPOSITORY), str(clone))
+    here = in_clone(pushed, clone)
+    whole = 0.0
+    for number in range(rounds + 1):
+        pushed.commit()
+        pushed.run("git", "push", "-q", "origin", "main")
+        pushed.person.run("git", "pull", "-q", cwd=clone, GIT_LFS_SKIP_SMUDGE="1")
+        if number:
+            pull = start(pushed.person, "git-lfs", "pull", cwd=clone)
+            time.sleep(pushed.dice.uniform(whole / 4, whole))
+            pull.kill()
+            pull.wait()
+            wait_for_index_lock(clone)
+            here.assert_holds(list(pushed.versions.values())[:-1])
+        whole = whole or seconds_of(pushed.person, "git", "lfs", "pull", cwd=clone)
+        here.run("git", "lfs", "pull")
+        assert (clone / NAME).read_bytes() == list(pushed.versions.values())[-1]
+    assert traffic(own_hub, "POST", "/blocks/segments"), "nothing came as blocks"
+    here.run("cwt", "pack")
+    here.assert_ends_well()
+
+
+def in_clone(story: Story, folder: Path) -> Story:
+    """The same story in another clone."""
+    made = copy.copy(story)
+    made.folder = folder
+    return made
 
 
 @rounds(3, 33)
