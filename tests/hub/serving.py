@@ -42,13 +42,16 @@ class Served:
 
 
 @contextmanager
-def served(data: Path, *, backend: Backend | None = None, **settings: Any) -> Iterator[Served]:
-    """Runs until the end of the block; then every upload has been let go."""
+def served(
+    data: Path, *, backend: Backend | None = None, wrap: Callable[[Any], Any] | None = None, **settings: Any
+) -> Iterator[Served]:
+    """Runs until the end of the block; then every upload has been let go. `wrap` puts something in front of the hub."""
     services = open_services(Settings(data=str(data), **settings), backend=backend)
     stream = io.StringIO()
     app = create_app(services.settings, services=services, log=Log(services.settings.log_format, stream))
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+    front = app if wrap is None else wrap(app)
+    server = uvicorn.Server(uvicorn.Config(front, log_config=None, lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

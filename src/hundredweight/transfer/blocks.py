@@ -11,11 +11,12 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from blake3 import blake3
 
-from hundredweight.base.errors import DamageError
+from hundredweight.base.errors import CwtError, DamageError, RemoteError
 from hundredweight.base.files import AtomicFile
 from hundredweight.base.trace import trace
 from hundredweight.codec import block
@@ -32,6 +33,7 @@ from hundredweight.protocol.blocks import (
     segments_url,
 )
 from hundredweight.protocol.message import MEDIA_TYPE
+from hundredweight.store.catalog import PackMissing
 from hundredweight.store.pack import MAX_DEPTH, PackDamaged, PackStreamReader, PackStreamWriter, RecipeRecord
 from hundredweight.store.packer import Packer, SourceBases
 from hundredweight.store.recipe import Recipe
@@ -161,8 +163,8 @@ class BlocksAdapter:
                     opening=made.bases.encode(),
                 )
                 parts.send(job, session, session.open(), lambda: open(file.temp, "rb", buffering=0))
-            except HttpError as error:
-                if error.status not in _REFUSED:
+            except (DamageError, PackMissing, RemoteError) as error:
+                if not _whole_may_go(error):
                     raise
                 trace(f"xfer: no upload of {job.oid} in blocks ({error}); sending it whole")
                 job.take_back()
@@ -195,7 +197,8 @@ class BlocksAdapter:
             file.write(data)
 
         stream = PackStreamWriter(write)
-        with Packer(bases, WORKERS) as packer:
+        # The hub decodes and checks every block before it takes the object.
+        with Packer(bases, WORKERS, verify=False) as packer:
             packer.pack(own.source, own.recipe, [each.recipe for each in known], stream, have)
         if stream.offset > job.size * (1 - LEAST_GAIN):
             return None
@@ -220,8 +223,8 @@ class BlocksAdapter:
             try:
                 if self._download_blocks(job):
                     return
-            except (DamageError, HttpError) as error:
-                if isinstance(error, HttpError) and error.status not in _REFUSED:
+            except (DamageError, PackMissing, RemoteError) as error:
+                if not _whole_may_go(error):
                     raise
                 trace(f"xfer: no download of {job.oid} in blocks ({error}); fetching it whole")
                 job.take_back()
@@ -322,7 +325,13 @@ class _Coming:
                     if self._offsets[number + 1] <= self._done:
                         continue
                     if number in self._wanted:
-                        job = self._receive(pool, records, segment.id, segment.size)
+                        try:
+                            job = self._receive(pool, records, segment.id, segment.size)
+                        except CwtError:
+                            # What came before stays for the next try.
+                            while waiting:
+                                yield self._rest(*waiting.popleft())
+                            raise
                     elif self._first[segment.id] != number:
                         # It stands in the object before; what stands there is written when nothing is under way.
                         while waiting:
@@ -350,20 +359,20 @@ class _Coming:
     ) -> Future[Buffer]:
         """The next wanted segment, after the bases that the stream has for it."""
         chain: dict[bytes, Future[Buffer]] = {}
-        for record in records:
+        for record in islice(records, MAX_DEPTH + 1):
             base = chain.get(record.base) if record.base is not None else None
-            job = pool.submit(self._decode, record, base)
+            job = pool.submit(self._decode, record, base, [*chain.values()])
             if record.id == identity:
                 if record.size != size:
                     break
                 return job
             chain[record.id] = job
-            if len(chain) > MAX_DEPTH:
-                break
         raise BadStream(f"the server's blocks for object {self._recipe.oid} lack segment '{identity.hex()[:12]}'")
 
-    def _decode(self, record: BlockRecord, base: Future[Buffer] | None) -> Buffer:
-        # What it waits for was submitted before, and so is running or done.
+    def _decode(self, record: BlockRecord, base: Future[Buffer] | None, before: Sequence[Future[Buffer]]) -> Buffer:
+        # What it waits for was submitted before, and so is running or done. All of it: what is not needed is kept too.
+        for other in before:
+            other.result()
         raw: Buffer | None = None
         if record.base is not None:
             raw = base.result() if base is not None else self._held.segment(record.base)
@@ -382,6 +391,13 @@ class _Coming:
         return data
 
 
+def _whole_may_go(error: CwtError) -> bool:
+    """Whether the object is better moved whole than tried again, after blocks came to this."""
+    if isinstance(error, HttpError):
+        return error.status in _REFUSED
+    return not (isinstance(error, RemoteError) and error.temporary)
+
+
 def _bases(known: Sequence[Known]) -> Bases:
     return Bases({each.recipe.oid: blake3(each.recipe.encode()).hexdigest() for each in known})
 
@@ -392,9 +408,10 @@ def _records(response: Response, receiver: Receiver) -> Iterator[BlockRecord]:
     try:
         while data := response.read(READ_SIZE):
             for record in reader.feed(data):
-                if not isinstance(record, RecipeRecord):
-                    receiver.add(record)
-                    yield record
+                if isinstance(record, RecipeRecord):
+                    raise BadStream("the server's stream of blocks has a recipe in it")
+                receiver.add(record)
+                yield record
         reader.finish()
     except PackDamaged as error:
         raise BadStream(f"the server's stream of blocks is damaged: {error.what}") from error
