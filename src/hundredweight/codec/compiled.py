@@ -296,9 +296,7 @@ class CompiledPartition:
         self.contexts = np.empty(len(base), np.uint8)
         mask = (1 << kind.exponent) - 1
         lanes = np.zeros((LANES + 1, grouping.contexts), np.int64)
-        assign(
-            aligned(base), self.rows, classes, grouping.table, self.group, kind.mantissa, mask, self.contexts, lanes
-        )
+        assign(aligned(base), self.rows, classes, grouping.table, self.group, kind.mantissa, mask, self.contexts, lanes)
         self.counts: NDArray[np.int64] = lanes.sum(axis=0)
         # Of each context the elements of the first lane come first.
         self.places = np.cumsum(self.counts) - self.counts + np.cumsum(lanes, axis=0) - lanes

@@ -20,9 +20,9 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from hundredweight.base.allocator import keep_freed_memory
 from hundredweight.base.errors import CwtError, LocalError
 from hundredweight.base.files import write_file
-from hundredweight.hub.allocator import keep_freed_memory
 from hundredweight.hub.app import create_app
 from hundredweight.hub.lockfile import DataLock
 from hundredweight.hub.logs import Log, ServerLog

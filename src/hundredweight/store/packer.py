@@ -1,6 +1,7 @@
 """Objects to records of a pack: each new segment as a block, alone or against the best of a few bases.
 
-Every block is decoded and compared before it is written. Workers encode, the caller's thread writes, in the order of the file.
+Every block is decoded and compared before it is written, unless who gets the pack does that before using it. Workers encode, the
+caller's thread writes, in the order of the file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from blake3 import blake3
 
+from hundredweight.base.allocator import keep_freed_memory
 from hundredweight.base.errors import DamageError
 from hundredweight.codec import block
 from hundredweight.codec.block import Profile
@@ -114,8 +116,13 @@ class _Block(NamedTuple):
 class Packer:
     """Packs objects one after the other. Not thread-safe; `close` ends its workers."""
 
-    def __init__(self, bases: Bases, workers: int = 2, profile: Profile = Profile.DEFAULT) -> None:
+    def __init__(
+        self, bases: Bases, workers: int = 2, profile: Profile = Profile.DEFAULT, *, verify: bool = True
+    ) -> None:
+        """`verify` False is for a stream that the other side decodes and checks before anybody relies on it."""
+        keep_freed_memory()
         self._bases = bases
+        self._verify = verify
         self._profile = profile
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="encode")
@@ -209,12 +216,8 @@ class Packer:
         made = block.encode(raw, segment.dtype, data, base.dtype if base else None, profile=self._profile)
         if not block.uses_base(made):
             base, data, depth = None, None, 0
-        try:
-            back = block.decode(made, segment.size, data)
-        except CodecError as error:
-            raise BlockWrong(segment.id) from error
-        if blake3(back).digest() != segment.id:
-            raise BlockWrong(segment.id)
+        if self._verify:
+            _check(made, segment, data)
         return _Block(segment, made, base.id if base else None, depth)
 
     def _best_base(
@@ -235,6 +238,16 @@ class Packer:
             if least < 0 or size < least:
                 best, least = (candidate, data, depth), size
         return best
+
+
+def _check(made: bytes, segment: Segment, base: Buffer | None) -> None:
+    """Raises `BlockWrong` unless the block gives the segment back."""
+    try:
+        back = block.decode(made, segment.size, base)
+    except CodecError as error:
+        raise BlockWrong(segment.id) from error
+    if blake3(back).digest() != segment.id:
+        raise BlockWrong(segment.id)
 
 
 def _with_room(candidate: Candidate, known: Mapping[bytes, Location]) -> tuple[Candidate, int] | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
+from hundredweight.base.allocator import keep_freed_memory
 from hundredweight.base.errors import DamageError
 from hundredweight.codec import block
 from hundredweight.codec.errors import CodecError
@@ -35,7 +36,7 @@ LOOK_AHEAD = 24 << 20
 PLANNED = 256
 """Segments that are looked up at once."""
 ATTEMPTS = 3
-_REFETCH = "'cwt fsck' names the objects that this concerns; 'git lfs fetch' brings them again"
+_REFETCH = "'git lfs fsck' names the objects that this concerns; 'git lfs fetch' brings them again"
 
 
 class SegmentMissing(DamageError):
@@ -143,6 +144,7 @@ class ObjectReader:
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
+            keep_freed_memory()
             self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="decode")
         return self._pool
 
