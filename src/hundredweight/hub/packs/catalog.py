@@ -109,7 +109,10 @@ class PackTables:
         Raises `BaseGone`, with nothing changed.
         """
         with self._database.write() as connection:
-            depths = _settle(connection, dict(contents.segments))
+            places = dict(contents.segments)
+            depths = _settle(connection, places)
+            while _drop_too_shallow(connection, depths):
+                depths = _settle(connection, places)
             number = _pack_number(connection, contents)
             rows = [
                 {"id": key, "pack_id": number, "offset": at.offset, "stored": at.stored, "size": at.size}
@@ -228,6 +231,17 @@ def _settle(connection: Connection, places: Mapping[bytes, Location]) -> dict[by
         if depth > MAX_DEPTH:
             raise BaseGone(identity)
     return depths
+
+
+def _drop_too_shallow(connection: Connection, depths: Mapping[bytes, int]) -> int:
+    """Forget rows that are no deeper than their base will be; how many were. Their base was forgotten, so they could not be read,
+    and now stands deeper than when they were made: their chains would become too long."""
+    dropped = 0
+    for depth in range(1, MAX_DEPTH + 1):
+        for part in slices([identity for identity, found in depths.items() if found == depth]):
+            query = delete(segments).where(segments.c.base.in_(part), segments.c.depth <= depth)
+            dropped += connection.execute(query).rowcount
+    return dropped
 
 
 def _stored_depths(connection: Connection, ids: Sequence[bytes]) -> dict[bytes, int]:
