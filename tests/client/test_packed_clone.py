@@ -115,6 +115,18 @@ def test_a_push_to_a_folder_reads_packs(packed: Packed, tmp_path: Path) -> None:
     assert sorted(there) == sorted(oid_of(data) for data in packed.versions)
 
 
+def test_a_push_of_whole_files_leaves_none(packed: Packed, hub: RunningHub) -> None:
+    packed.person.login(hub.url, hub.new_token("ada"))
+    name = hub.new_name()
+    before = packed.loose
+    packed.person.git("-c", "lfs.basicTransfersOnly=true", "push", "-q", hub.remote(name), "main", cwd=packed.folder)
+    clone = packed.person.home / "theirs"
+    packed.person.git("clone", "-q", hub.remote(name), str(clone))
+    assert (clone / NAME).read_bytes() == packed.versions[-1]
+    assert packed.loose == before
+    assert packed.run("git", "lfs", "fsck") == "Git LFS fsck OK\n"
+
+
 def test_a_clone_by_reference_takes_packed_objects(packed: Packed, tmp_path: Path) -> None:
     shutil.rmtree(packed.remote / "lfs")
     clone = tmp_path / "clone"

@@ -138,11 +138,17 @@ def items_by_id(workspace: Workspace, names: Iterable[str]) -> list[Item]:
 def send(workspace: Workspace, server: LfsServer, target: str, items: Iterable[Item], meter: Meter) -> list[Failure]:
     """Upload, for the ref `target`; gives what did not get there."""
     options = transfer_options(workspace, target)
+    packed = []
     with TransferQueue(server, UPLOAD, workspace.store, options, meter) as queue:
         for item in items:
+            if workspace.store.loose_size(item.oid) < 0:
+                packed.append(item.oid)
             queue.add(item)
         failures = queue.wait()
     drop_packed(options)
+    # Where the server took whole files, they were made for it.
+    for oid in packed:
+        workspace.store.drop_loose(oid)
     return failures
 
 
