@@ -36,9 +36,9 @@ def give_back_freed_memory() -> None:
         trim(0)
 
 
-def _function(name: str) -> Callable[[int], int] | Callable[[int, int], int] | None:
+def _function(name: str) -> Callable[..., int] | None:
     try:
-        found: Callable[[int], int] | Callable[[int, int], int] = getattr(ctypes.CDLL(None), name)
+        found: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (OSError, AttributeError, TypeError):
         return None
     return found

@@ -13,6 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from hundredweight.base.allocator import give_back_freed_memory
 from hundredweight.base.errors import CwtError, DamageError
 from hundredweight.base.ids import Oid
 from hundredweight.hub.packs.service import WORKERS, contents_of, open_index, pack_key
@@ -94,19 +95,28 @@ class BackgroundPacker:
 
     def _run(self) -> None:
         _lower_priority()
+        given_back = False
         while not self._ending.wait(IDLE_SECONDS):
-            if self._activity.quiet_for(IDLE_SECONDS):
-                self._round()
+            if not self._activity.quiet_for(IDLE_SECONDS):
+                given_back = False
+                continue
+            given_back = not self._round() and given_back
+            if not given_back:
+                # Once for each time that the hub comes to rest: what many requests at once took need not stay.
+                give_back_freed_memory()
+                given_back = True
 
-    def _round(self) -> None:
+    def _round(self) -> bool:
+        """Whether there was anything to do."""
         try:
             todo = self._todo()
         except CwtError as error:
             self._report(error)
-            return
+            return False
         for oid, size in todo:
             if not self._ending.is_set():
                 self._try(oid, size)
+        return bool(todo)
 
     def _todo(self) -> list[tuple[Oid, int]]:
         """Loose objects that nobody gave up, oldest first; those that failed lately are left out."""
