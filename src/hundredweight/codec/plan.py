@@ -55,14 +55,23 @@ def bit_lengths(values: Bits) -> NDArray[np.uint8]:
     if values.dtype.itemsize <= 2:
         return _exponent(values.astype(np.float32).view(np.uint32), 23, 126)
     # Without the bit below the top one no rounding can reach the next power of two.
-    thinned = values & ~(values >> values.dtype.type(1))
+    thinned = values >> values.dtype.type(1)
+    np.invert(thinned, out=thinned)
+    thinned &= values
     if values.dtype.itemsize == 4:
         return _exponent(thinned.astype(np.float32).view(np.uint32), 23, 126)
     return _exponent(thinned.astype(np.float64).view(np.uint64), 52, 1022)
 
 
 def _exponent(bits: NDArray[Any], mantissa: int, bias: int) -> NDArray[np.uint8]:
-    shifted: NDArray[Any] = bits >> bits.dtype.type(mantissa)
+    """What is in `bits` is lost."""
+    shifted: NDArray[Any] = np.right_shift(bits, bits.dtype.type(mantissa), out=bits)
+    if bias < 256:
+        # No sign is set, so that a byte holds the field: two arrays fewer.
+        octets: NDArray[np.uint8] = shifted.astype(np.uint8)
+        np.maximum(octets, np.uint8(bias), out=octets)
+        octets -= np.uint8(bias)
+        return octets
     field: NDArray[np.int16] = shifted.astype(np.int16)
     lengths: NDArray[np.int16] = np.maximum(field - np.int16(bias), np.int16(0))
     return lengths.astype(np.uint8)
@@ -125,9 +134,9 @@ def make(values: Bits, base: Bits, kind: Kind) -> Plan:
     if whole < 32:
         return _without_classes(values, base, kind)
     rows = values[: whole * GROUP].reshape(-1, GROUP)
-    magnitudes = bit_lengths(rows[:, ::4].reshape(-1)).reshape(-1, GROUP // 4).sum(axis=1, dtype=np.uint16)
-    levels = magnitudes * np.uint16(2) // np.uint16(GROUP // 4)
-    changed = np.bitwise_or.reduce(rows.view(np.uint64), axis=1) != 0
+    lengths = bit_lengths(rows[:, ::4].reshape(-1)).view(np.uint64).reshape(-1, GROUP // 32)
+    levels = _sums(lengths) * np.uint16(2) // np.uint16(GROUP // 4)
+    changed = _changed(rows, lengths)
     population = np.bincount(levels[changed], minlength=1)
     moved = np.flatnonzero(changed)
     if not len(moved) or (len(moved) == whole and _alike(population)):
@@ -139,6 +148,26 @@ def make(values: Bits, base: Bits, kind: Kind) -> Plan:
     first, seen = _seen(sample, frame, kind, classes[sampled].astype(np.int64).repeat(GROUP), len(present))
     side = _entropy(np.bincount(np.where(changed, classes, len(present)))) + 64 * len(present)
     return _plan(seen, first, kind.width, len(moved) * GROUP, side, classes, present, GROUP)
+
+
+def _sums(lengths: NDArray[np.uint64]) -> NDArray[np.uint16]:
+    """Of the bytes of each row: many at a time, in words of lanes that cannot overflow. Sums of short rows are slow in numpy."""
+    even = np.uint64(0x00FF00FF00FF00FF)
+    lanes = (lengths & even) + ((lengths >> np.uint64(8)) & even)
+    words: NDArray[np.uint64] = lanes[:, 0] + lanes[:, 1] + lanes[:, 2] + lanes[:, 3]
+    words *= np.uint64(0x0001000100010001)
+    words >>= np.uint64(48)
+    sums: NDArray[np.uint16] = words.astype(np.uint16)
+    return sums
+
+
+def _changed(rows: Bits, lengths: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Rows that are not all zero. Those are looked at as wholes whose sample has no other `lengths` than 0."""
+    changed: NDArray[np.bool_] = (lengths[:, 0] | lengths[:, 1] | lengths[:, 2] | lengths[:, 3]) != 0
+    unsure = np.flatnonzero(~changed)
+    if len(unsure):
+        changed[unsure] = np.bitwise_or.reduce(rows[unsure].view(np.uint64), axis=1) != 0
+    return changed
 
 
 def _alike(population: Ints) -> bool:
@@ -164,7 +193,9 @@ def _seen(values: Bits, base: Bits, kind: Kind, classes: Ints, count: int) -> tu
     first = min(max(last - EXPONENTS + 1, 0), 256 - EXPONENTS)
     lengths = 8 * kind.width + 2
     column = np.minimum(np.maximum(found, np.uint8(first)) - np.uint8(first), np.uint8(EXPONENTS - 1))
-    keys = (classes * EXPONENTS + column) * lengths + bit_lengths(values)
+    keys = (classes * EXPONENTS + column).astype(np.int64, copy=False)
+    keys *= lengths
+    keys += bit_lengths(values)
     return first, np.bincount(keys, minlength=count * EXPONENTS * lengths).reshape(count, EXPONENTS, lengths)
 
 
