@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.page import PAGE, write_comparison
-from bench.stage import ROOT, Case, Client, Hub, MemoryWatch, fill_page_cache, make_files, running_hub
+from bench.stage import ROOT, Case, Client, Hub, MemoryWatch, fill_page_cache, make_files, running_hub, settle
 
 MIB = 1 << 20
 CASES = (
@@ -109,6 +109,7 @@ class Comparison:
 
     def record(self, operation: str, client: Client, watch: bool, action: Callable[[], float]) -> None:
         row = self.rows.setdefault(operation, Row(self.case.name, operation))
+        settle(2 * self.case.total)
         if not watch:
             row.add(client.name, action())
             return
