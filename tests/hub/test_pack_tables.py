@@ -99,7 +99,7 @@ def test_no_chain_grows_too_long_whatever_enters_and_goes(tables: PackTables, se
     names = "abcdefgh"
     for number in range(40):
         order = dice.sample(names, dice.randint(1, 5))
-        rows = {}
+        rows: dict[str, tuple[str, int]] = {}
         for place, each in enumerate(order):
             known = {segment(name): name for name in names if name not in order}
             stored = {known[key]: row.depth for key, row in tables.segments(known).items()}
@@ -111,7 +111,7 @@ def test_no_chain_grows_too_long_whatever_enters_and_goes(tables: PackTables, se
             tables.record(pack(number, **rows))
         if dice.random() < 0.2:
             tables.forget_pack(f"{dice.randint(0, number):064x}")
-        for each, row in tables.segments(map(segment, names)).items():
+        for key, row in tables.segments(map(segment, names)).items():
             # A base may be gone; where it is not, it is less deep.
             bases = tables.segments([row.base] if row.base else [])
-            assert all(base.depth < row.depth <= MAX_DEPTH for base in bases.values()), each
+            assert all(base.depth < row.depth <= MAX_DEPTH for base in bases.values()), key
