@@ -33,7 +33,7 @@ ROWS = 700
 
 
 def rounds(few: int, many: int) -> pytest.MarkDecorator:
-    """`few` in every run, `many` in a long one: of all kinds together 21 and 210."""
+    """`few` in every run, `many` in a long one: of all kinds together 20 and 210."""
     long = [pytest.mark.full, pytest.mark.timeout(3000)]
     return pytest.mark.parametrize("rounds", [pytest.param(few, id="few"), pytest.param(many, id="many", marks=long)])
 
@@ -114,7 +114,7 @@ def story(tmp_path: Path) -> Story:
     return Story(ada)
 
 
-@rounds(4, 35)
+@rounds(5, 35)
 def test_pack_and_unpack_killed(rounds: int, story: Story) -> None:
     """Each round kills both."""
     story.commit(VERSIONS)
@@ -196,7 +196,7 @@ def assert_clone_is_whole(story: Story, hub: RunningHub, tmp_path: Path) -> None
         assert (clone / NAME).read_bytes() == data
 
 
-@rounds(3, 23)
+@rounds(2, 23)
 def test_push_by_blocks_killed(rounds: int, pushed: Story, own_hub: RunningHub, tmp_path: Path) -> None:
     pushed.commit()
     whole = seconds_of(pushed.person, "git", "push", "-q", "origin", "main", cwd=pushed.folder)
@@ -246,7 +246,7 @@ def in_clone(story: Story, folder: Path) -> Story:
     return made
 
 
-@rounds(3, 33)
+@rounds(2, 33)
 def test_hub_killed_while_blocks_come(rounds: int, pushed: Story, own_hub: RunningHub, tmp_path: Path) -> None:
     pushed.commit()
     whole = seconds_of(pushed.person, "git", "push", "-q", "origin", "main", cwd=pushed.folder)
@@ -267,7 +267,7 @@ def test_hub_killed_while_blocks_come(rounds: int, pushed: Story, own_hub: Runni
     pushed.assert_ends_well()
 
 
-@rounds(2, 31)
+@rounds(1, 31)
 def test_background_packing_killed(rounds: int, pushed: Story, own_hub: RunningHub, tmp_path: Path) -> None:
     """What comes whole is packed later; the hub starts again after each kill."""
     pushed.run("git", "config", "hundredweight.packs", "false")
