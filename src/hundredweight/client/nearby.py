@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hundredweight.base.errors import DamageError
 from hundredweight.base.files import WriteError, write_file
 from hundredweight.base.ids import Oid
+from hundredweight.base.trace import trace
 from hundredweight.git.scan import read_pointers, small_blobs
 from hundredweight.protocol.pointer import Pointer
 from hundredweight.store.bases import choose_predecessors
@@ -212,7 +213,14 @@ class StreamKeeper:
         self._writer.stream.recipe(recipe.oid, recipe.size, recipe.encode())
 
     def add(self, record: BlockRecord) -> None:
-        """A block whose base is not packed here ends it: the object stays loose."""
+        """A block whose base is not packed here ends it, as does a full disk: the object stays loose."""
+        try:
+            self._add(record)
+        except (WriteError, DamageError) as error:
+            trace(f"xfer: what comes of {self._recipe.oid} is not kept as a pack: {error}")
+            self._give_up()
+
+    def _add(self, record: BlockRecord) -> None:
         if self._writer is None:
             return
         stream = self._writer.stream
@@ -242,9 +250,9 @@ class StreamKeeper:
                     return
                 if self._writer.commit():
                     self._kept.append(self._recipe.oid)
-        except (PacksBusy, BaseGone):
+        except (PacksBusy, BaseGone, WriteError, DamageError) as error:
             # It stays loose; `cwt pack` and `git lfs prune` pack it later.
-            return
+            trace(f"xfer: what came of {self._recipe.oid} is not kept as a pack: {error}")
 
     def _give_up(self) -> None:
         if self._writer is not None:
