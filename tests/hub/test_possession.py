@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hundredweight.base.ids import RepoName
+from hundredweight.base.ids import Oid, RepoName
+from hundredweight.hub.objects.download import SENT_AT_ONCE
 from hundredweight.hub.tokens.service import Scope
+from hundredweight.protocol.pointer import EMPTY_OID
 from tests.hub.serving import Caller, Served, served, sha256
 
 SECRET = b"the weights of another team" * 100
@@ -47,6 +50,29 @@ def test_who_sends_the_bytes_comes_to_possess_them_and_they_are_stored_once(hub:
     assert bob.download(OID, len(SECRET)) == SECRET
     stats = hub.services.objects.stats()
     assert (stats.objects, stats.stored, stats.logical) == (1, len(SECRET), 2 * len(SECRET))
+
+
+def test_possession_of_one_is_as_possession_of_many(hub: Served) -> None:
+    ada = caller(hub, "team/model", "team")
+    ada.upload(SECRET)
+    caller(hub, "eve/model", "eve").upload(b"something of her own")
+    objects = hub.services.objects
+    for name in ("team/model", "eve/model"):
+        repository = hub.services.repositories.get(RepoName.parse(name))
+        for oid in (Oid(OID), EMPTY_OID, Oid("0" * 64)):
+            assert objects.size(repository, oid) == objects.possessed(repository, [oid]).get(oid, -1)
+
+
+@pytest.mark.parametrize("size", [1, SENT_AT_ONCE, SENT_AT_ONCE + 1])
+def test_short_and_long_objects_are_answered_alike(hub: Served, size: int) -> None:
+    ada = caller(hub, "team/model", "team")
+    data = random.Random(size).randbytes(size)
+    url = f"{ada.lfs}/objects/{ada.upload(data)}"
+    for method, body in (("GET", data), ("HEAD", b"")):
+        answer = ada.send(method, url)
+        assert (answer.status, answer.body, answer.headers["content-length"]) == (200, body, str(size))
+    answer = ada.send("GET", url, Range="bytes=-1")
+    assert answer.body == data[-1:]
 
 
 def test_who_may_read_both_need_not_send_again(hub: Served) -> None:

@@ -56,7 +56,8 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
 
 
 class ObjectResponse(Response):
-    """Sends bytes `span` of an object of `size` bytes."""
+    """Sends bytes `span` of an object of `size` bytes. Few are read at once, blocking: they then leave with the header, where a
+    file that follows it waits for the client's acknowledgement, some 20 ms."""
 
     def __init__(
         self, services: Services, oid: Oid, size: int, span: tuple[int, int], headers: Mapping[str, str]
@@ -67,8 +68,9 @@ class ObjectResponse(Response):
         self._services = services
         self._oid = oid
         self._span = span
-        self._path = services.store.local_path(oid) if self.status_code == 200 and size else None
-        self.body = b""
+        few = 0 < end - start <= SENT_AT_ONCE
+        self.body = b"".join(services.store.read(oid, start, end)) if few else b""
+        self._path = services.store.local_path(oid) if self.status_code == 200 and size and not few else None
         fields = {**headers, "Content-Type": "application/octet-stream", "Content-Length": str(end - start)}
         if self.status_code == 206:
             fields["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
@@ -77,11 +79,14 @@ class ObjectResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         pieces: Iterator[Buffer] = iter(())
         by_path = self._path is not None and PATHSEND in scope.get("extensions", {})
-        if scope["method"] != "HEAD" and not by_path and self._oid != EMPTY_OID:
+        if scope["method"] != "HEAD" and not by_path and not self.body and self._oid != EMPTY_OID:
             pieces = await in_thread(self._services.store.read, self._oid, *self._span)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif self.body:
+            await send({"type": "http.response.body", "body": self.body, "more_body": False})
+            self._count(scope, len(self.body))
         elif by_path:
             await send({"type": PATHSEND, "path": self._path})
             self._count(scope, self._span[1] - self._span[0])

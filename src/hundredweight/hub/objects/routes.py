@@ -61,23 +61,23 @@ async def get_object(request: Request) -> Response:
 
 
 def _object_of(services: Services, holder: Holder, oid: Oid, headers: Mapping[str, str]) -> Response:
-    sizes = services.objects.possessed(holder, [oid])
-    if oid not in sizes:
+    size = services.objects.size(holder, oid)
+    if size < 0:
         raise NotFound(
             f"object '{oid}' was not found in '{holder.name}'", hint="'git lfs push --all' from a clone that has it"
         )
-    return object_response(headers, services, oid, sizes[oid])
+    return object_response(headers, services, oid, size)
 
 
 async def post_verify(request: Request) -> Response:
     """Whether the repository possesses an object of that size."""
     repository, _ = await repository_of(request, Scope.READ)
     wanted = VerifyRequest.parse(await json_body(request))
-    sizes = await in_thread(services_of(request).objects.possessed, repository, [wanted.oid])
-    if wanted.oid not in sizes:
+    size = await in_thread(services_of(request).objects.size, repository, wanted.oid)
+    if size < 0:
         raise NotFound(f"object '{wanted.oid}' was not found in '{repository.name}'")
-    if sizes[wanted.oid] != wanted.size:
-        raise Unprocessable(f"object '{wanted.oid}' has {sizes[wanted.oid]} bytes, not {wanted.size}")
+    if size != wanted.size:
+        raise Unprocessable(f"object '{wanted.oid}' has {size} bytes, not {wanted.size}")
     return Response(b"{}", media_type=MEDIA_TYPE)
 
 

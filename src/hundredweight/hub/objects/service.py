@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hundredweight.base.errors import CwtError
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from hundredweight.hub.tokens.service import Principal
     from hundredweight.store.objects import ObjectStore
 
+_SIZE = (
+    select(objects.c.size)
+    .join(possession, possession.c.oid == objects.c.oid)
+    .where(possession.c.repository_id == bindparam("repository"), objects.c.oid == bindparam("oid"))
+)
 _SLICE = 500
 """Ids in one SQL statement: SQLite bounds the parameters of one."""
 _PAGE = 1000
@@ -87,6 +92,14 @@ class Objects:
         wanted = list(dict.fromkeys(oids))
         with self._database.read() as connection:
             return _possessed(connection, repository, wanted)
+
+    def size(self, repository: Possessor, oid: Oid) -> int:
+        """Bytes of an object that the repository possesses, else -1: `possessed` for one, as each download asks."""
+        if oid == EMPTY_OID:
+            return 0
+        with self._database.read() as connection:
+            found: int | None = connection.execute(_SIZE, {"repository": repository.id, "oid": oid}).scalar()
+            return -1 if found is None else found
 
     def claim(self, repository: Possessor, oids: Iterable[Oid], principal: Principal) -> dict[Oid, int]:
         """As `possessed`, after the repository came to possess what `principal` may read elsewhere on this hub."""
