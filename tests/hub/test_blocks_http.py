@@ -131,7 +131,7 @@ def test_parts_come_in_any_order_and_stay_as_they_came(caller: Caller) -> None:
         assert sending.put(number, bytes(sending.part_size)).status == 200
     assert not is_there(caller, VERSIONS[0])
     assert sending.commit().status == 200
-    assert sending.commit().status == 200
+    assert sending.commit().status == 404
     assert caller.download(upload.oid, upload.size) == VERSIONS[0]
 
 
@@ -509,7 +509,8 @@ def test_several_clients_bring_one_object_by_different_streams(hub: Served, call
         return status
 
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(bring, range(8))) == {200}
+        # 404: another ended the very same stream; the batch API then says that the object is there.
+        assert {200} <= set(pool.map(bring, range(8))) <= {200, 404}
     assert caller.download(sha256(VERSIONS[2]), len(VERSIONS[2])) == VERSIONS[2]
     assert stages(hub) == []
     assert len(packs(hub)) == 3

@@ -168,11 +168,14 @@ def agreement(recipe: Recipe, before: Recipe) -> float:
     if recipe.size == 0:
         return 0.0
     shared = {segment.id for segment in before.segments}
-    same = sum(segment.size for segment in recipe.segments if segment.id in shared)
+    same = float(sum(segment.size for segment in recipe.segments if segment.id in shared))
     if recipe.tensors and before.tensors:
-        # Half for a tensor that a delta may be made of: an object with the very same tensors is nearer.
+        # Half for a tensor that a delta may be made of: an object with the very same tensors is nearer. A quarter where only the
+        # shapes agree, as those of one shard do with its sibling's.
         matched = dict(_matches(recipe, before))
-        same += sum(row.length for row in recipe.tensors if row.start >= 0 and row.name in matched)
+        for row in recipe.tensors:
+            if row.start >= 0 and row.name in matched:
+                same += row.length if matched[row.name].name == row.name else row.length / 2
         return same / 2 / recipe.size
     return same / recipe.size
 

@@ -13,7 +13,6 @@ from hundredweight.hub.errors import Unprocessable
 from hundredweight.hub.objects.batch import BLOCKS_DOWN, BLOCKS_UP
 from hundredweight.hub.objects.grants import signed_grant
 from hundredweight.hub.objects.parts import COMMIT_SECONDS, take_part
-from hundredweight.hub.objects.staging import UploadUnknown
 from hundredweight.hub.packs.catalog import BaseGone
 from hundredweight.hub.packs.exchange import Exchange
 from hundredweight.hub.packs.service import contents_of, pack_key
@@ -125,13 +124,10 @@ def _open(services: Services, grant: Grant, oid: Oid, name: StreamName, bases: B
 
 
 def _commit(services: Services, grant: Grant, oid: Oid, name: StreamName) -> bool:
-    try:
-        upload = services.staging.find_pack(grant, oid, name)
-    except UploadUnknown:
-        # The answer to an earlier request for the same may not have arrived.
-        if oid in services.objects.possessed(grant.holder, [oid]) and services.objects.stored(oid, grant.size):
-            return True
-        raise
+    # Unknown also where an earlier answer was lost or another brought the object: then nobody looked at this very
+    # stream, which the
+    # client would keep; its next batch call tells it that the object is there.
+    upload = services.staging.find_pack(grant, oid, name)
     try:
         if not upload.finish(COMMIT_SECONDS):
             return False
