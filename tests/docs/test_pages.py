@@ -1,8 +1,8 @@
 """What the pages tell people to type works: each command of a page is run, in order, in one shell.
 
 A page with a comment `<!-- setup ... -->` is a session: those shell lines are run first, then the page's ```console blocks, in an
-empty folder, with a running hub ($HUB, credentials stored; $TEAM is the OWNER/NAME of a repository that is not there yet), `cwt` and
-`git-lfs` on PATH and the repository's examples at $EXAMPLES. Lines that begin with `$ ` are commands (a backslash continues
+empty folder, with a running hub ($HUB, credentials stored; $TEAM is the OWNER/NAME of a repository that is not there yet), `cwt`
+and `git-lfs` on PATH and the repository's examples at $EXAMPLES. Lines that begin with `$ ` are commands (a backslash continues
 them); other lines are output, for readers. `# exit 1` behind a command says how it ends.
 """
 
