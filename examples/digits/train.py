@@ -13,6 +13,7 @@ import math
 import os
 import sys
 import time
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +43,7 @@ from numpy.typing import NDArray
 HIDDEN = (1536, 1536)
 MOMENTUM = 0.9
 SIDE = 8
+PARAMETERS = ("epochs", "lr", "batch_size", "seed", "shift", "noise")
 DATA = Path(__file__).resolve().parent / "data"
 
 Bytes = NDArray[np.uint8]
@@ -154,14 +156,14 @@ def train_batch(layers: Layers, velocities: Layers, images: Floats, digits: Whol
     return float(loss)
 
 
-def train(layers: Layers, samples: Samples, settings: Settings, rng: np.random.Generator) -> float:
-    """Train in place, at a rate that falls to 0; return the mean loss of the last epoch.
+def train(layers: Layers, samples: Samples, settings: Settings, rng: np.random.Generator) -> list[float]:
+    """Train in place, at a rate that falls to 0; return the mean loss of each epoch.
 
     Prints one line per epoch on stderr. Raises TrainingError when loss or weights are no longer finite.
     """
     velocities = tuple(Layer(np.zeros_like(layer.weight), np.zeros_like(layer.bias)) for layer in layers)
     starts = range(0, len(samples.digits), settings.batch_size)
-    loss = math.nan
+    history: list[float] = []
     for epoch in range(settings.epochs):
         order = rng.permutation(len(samples.digits))
         images, digits = distort(samples.pixels[order], settings, rng), samples.digits[order]
@@ -172,11 +174,12 @@ def train(layers: Layers, samples: Samples, settings: Settings, rng: np.random.G
             batch = slice(start, start + settings.batch_size)
             losses.append(train_batch(layers, velocities, images[batch], digits[batch], rates))
         loss = float(np.mean(losses))
+        history.append(loss)
         print(f"epoch {epoch + 1}/{settings.epochs}: loss {loss:.4f}", file=sys.stderr)
         if not math.isfinite(loss) or not all(np.isfinite(layer.weight).all() for layer in layers):
             hint = f"use an --lr below {settings.learning_rate:g}"
             raise TrainingError(f"training diverged in epoch {epoch + 1}", hint)
-    return loss
+    return history
 
 
 def accuracy(layers: Layers, samples: Samples) -> float:
@@ -244,12 +247,15 @@ def run(args: argparse.Namespace) -> None:
     if only and only[-1] >= len(layers):
         raise TrainingError(f"there is no layer {only[-1]}", f"name layers 0..{len(layers) - 1} with --only")
     with np.errstate(over="ignore", invalid="ignore"):
-        loss = train(layers, given, settings, rng)
-    metrics = evaluate(layers, loss, test)
+        history = train(layers, given, settings, rng)
+    metrics = evaluate(layers, history[-1], test)
     training = describe(settings, layers, parent.sha256 if parent else None, args.data / "train.csv")
     write(args.out, to_bytes(layers, {**training, **metrics}))
     metrics["seconds"] = round(time.perf_counter() - begin, 3)
     write(args.metrics or args.out.with_name("metrics.json"), (json.dumps(metrics, indent=2) + "\n").encode())
+    if args.history:
+        lines = ({"step": epoch, "train_loss": round(loss, 6)} for epoch, loss in enumerate(history, 1))
+        write(args.history, "".join(json.dumps(line) + "\n" for line in lines).encode())
     print(f"wrote '{args.out}': {json.dumps(metrics)}")
 
 
@@ -266,12 +272,29 @@ def number(kind: type[int | float], low: float, high: float) -> Any:
     return parse
 
 
+def read_parameters(path: Path) -> dict[str, str]:
+    """Return the settings in a TOML file, as texts that the command line could have; raises TrainingError."""
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TrainingError(f"cannot read '{path}': {error}", "name another file with --params") from error
+    unknown = sorted(set(found) - set(PARAMETERS))
+    if unknown:
+        raise TrainingError(f"'{path}' sets '{unknown[0]}'", f"what may be set is {', '.join(PARAMETERS)}")
+    return {key: str(value) for key, value in found.items()}
+
+
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line; exits with code 2 when it makes no sense."""
+    """Read the command line, and the file that it names for what it does not say; exits with code 2 when it makes no sense.
+
+    Raises TrainingError when that file cannot be read.
+    """
     parser = argparse.ArgumentParser(description="Train a network on handwritten digits, or fine-tune one.")
     add = parser.add_argument
     add("--out", type=Path, default=Path("model.safetensors"), help="weights file to write")
     add("--metrics", type=Path, help="metrics file to write (default: metrics.json beside the weights)")
+    add("--history", type=Path, help="file to write with the loss of each epoch, one JSON object a line")
+    add("--params", type=Path, help=f"TOML file with settings: {', '.join(PARAMETERS)}")
     add("--data", type=Path, default=DATA, help="folder with train.csv and test.csv")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--init", type=Path, help="weights file to fine-tune, instead of random weights")
@@ -289,6 +312,9 @@ def parse_arguments() -> argparse.Namespace:
     add("--batch-size", type=number(int, 1, 1_000_000), default=128)
     add("--shift", type=number(int, 0, SIDE), default=0, help="move images by up to so many pixels")
     add("--noise", type=number(float, 0, PIXEL_MAX), default=0.0, help="noise to add, in pixel values")
+    named = parser.parse_args().params
+    if named:
+        parser.set_defaults(**read_parameters(named))
     return parser.parse_args()
 
 

@@ -146,6 +146,23 @@ def test_fine_tuning_starts_from_the_file_and_learns_moved_digits(first: Path, t
     assert 0 < np.abs(new[name] - old[name]).mean() < 0.2 * np.abs(old[name]).mean()
 
 
+def test_a_file_of_settings_counts_as_the_command_line_does(tmp_path: Path) -> None:
+    params = tmp_path / "params.toml"
+    params.write_text("lr = 0.02\nepochs = 3\nseed = 7\n")
+    train(
+        tmp_path / "a", "--hidden", "64", "--params", params, "--epochs", "2", "--history", tmp_path / "history.jsonl"
+    )
+    train(tmp_path / "b", "--hidden", "64", "--lr", "0.02", "--seed", "7", "--epochs", "2")
+    assert sha256(tmp_path / "a") == sha256(tmp_path / "b")
+    history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in history] == [1, 2]
+    assert history[1]["train_loss"] < history[0]["train_loss"]
+    params.write_text("learning_rate = 1\n")
+    refused = run("train.py", "--out", tmp_path / "a", "--params", params)
+    assert refused.returncode == 1
+    assert "sets 'learning_rate'; hint: what may be set is epochs, lr," in refused.stderr
+
+
 def test_only_the_named_layers_change(first: Path, tmp_path: Path) -> None:
     train(tmp_path / "head", "--init", first, "--only", "2", "--epochs", "1")
     old, new = load_file(first), load_file(tmp_path / "head")
