@@ -105,9 +105,9 @@ class FileVersion:
         self.seconds = seconds
 
 
-def tree_entries(git: Git, treeish: str) -> Iterator[BlobEntry]:
-    """Every blob below a tree, with sizes; submodules are passed over."""
-    for record in _records(git, ("ls-tree", "-r", "-l", "-z", "--full-tree", treeish)):
+def tree_entries(git: Git, treeish: str, paths: Iterable[str] = ()) -> Iterator[BlobEntry]:
+    """Every blob below a tree, with sizes; submodules are passed over. `paths`: only these files, and all in these folders."""
+    for record in _records(git, ("ls-tree", "-r", "-l", "-z", "--full-tree", treeish, "--", *paths)):
         facts, _, path = record.partition("\t")
         mode, kind, blob, size = facts.split()
         if kind == "blob":
