@@ -17,7 +17,7 @@ from hundredweight.lineage.fields import RecordInvalid
 from hundredweight.lineage.record import FOLDER, Code, DataVersion, Hardware, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from hundredweight.git.run import Git
 
@@ -70,25 +70,29 @@ def write(
 
 
 def find(git: Git) -> Found:
-    """Every experiment, each once, in order of id; those by hand behind them, newest first. Raises `GitError`."""
+    """Every experiment, each once, in order of id; those known by messages alone behind them. Raises `GitError`."""
     found: dict[str, Experiment] = {}
     damaged: list[RecordInvalid] = []
+    without: list[Place] = []
     with ObjectReader(git) as reader:
-        for places in (_by_ref(git), _in_trees(git)):
+        for places in (by_ref(git), in_trees(git)):
             new = [place for place in places if place.id not in found]
-            for place, content in zip(
-                new, reader.contents(f"{p.commit}:{FOLDER}/{p.id}.json" for p in new), strict=True
-            ):
-                if content is None or place.id in found:
+            for place, content in zip(new, reader.contents(place.spec for place in new), strict=True):
+                if content is None:
+                    without.append(place)
                     continue
                 try:
                     known = record.decode(content[1], f"the record of experiment '{place.id}'")
                 except RecordInvalid as error:
                     damaged.append(error)
+                    without.append(place)
                 else:
                     found[place.id] = Experiment(known, place.commit, place.ref)
-    by_hand = [made for made in _by_message(git) if made.record.id not in found]
-    return Found((*(found[key] for key in sorted(found)), *by_hand), tuple(damaged))
+    by_hand: dict[str, Experiment] = {}
+    for made in by_message(git, [place for place in without if place.ref]):
+        if made.record.id not in found:
+            by_hand.setdefault(made.record.id, made)
+    return Found((*(found[key] for key in sorted(found)), *by_hand.values()), tuple(damaged))
 
 
 def read(git: Git, name: str) -> Experiment | None:
@@ -103,62 +107,91 @@ def read(git: Git, name: str) -> Experiment | None:
     if said is None:
         return None
     if not said.experiment:
-        return Experiment(_from_message(commit, said), commit, by_hand=True)
+        return Experiment(from_message(commit, said), commit, by_hand=True)
     with ObjectReader(git) as reader:
         content = next(iter(reader.contents([f"{commit}:{FOLDER}/{said.experiment}.json"])))
     if content is None:
-        return Experiment(_from_message(said.experiment, said), commit, by_hand=True)
+        return Experiment(from_message(said.experiment, said), commit, by_hand=True)
     known = record.decode(content[1], f"the record of experiment '{said.experiment}'")
     ref = REFS + known.id
     return Experiment(known, commit, ref if git.ok("show-ref", "--verify", "--quiet", ref) else "")
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
+    """Where a record should be: in the tree of a commit. `blob` is its id where that is known."""
+
     id: str
     commit: str
     ref: str = ""
+    blob: str = ""
+
+    @property
+    def spec(self) -> str:
+        """The record, as git names it."""
+        return self.blob or f"{self.commit}:{FOLDER}/{self.id}.json"
+
+    @property
+    def key(self) -> str:
+        """Equal for places with equal records, for ever."""
+        return self.blob or f"{self.commit}:{self.id}"
 
 
-def _by_ref(git: Git) -> list[_Place]:
+def by_ref(git: Git) -> list[Place]:
+    """The experiments that a ref keeps, in order of id. Raises `GitError`."""
     lines = git.text("for-each-ref", "--format=%(objectname) %(refname)", REFS).splitlines()
     pairs = (line.split(" ", 1) for line in lines)
-    return [_Place(ref.removeprefix(REFS), commit, ref) for commit, ref in pairs]
+    return [Place(ref.removeprefix(REFS), commit, ref) for commit, ref in pairs]
 
 
-def _in_trees(git: Git) -> list[_Place]:
-    """Records in the trees of HEAD and of all branches, each once."""
+def in_trees(git: Git) -> list[Place]:
+    """Records in the trees of HEAD and of all branches, each once. Raises `GitError`."""
     listed = git.text("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes").splitlines()
     head = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     commits = dict.fromkeys(([head.out.decode().strip()] if not head.code else []) + listed)
-    places: dict[str, _Place] = {}
+    places: dict[str, Place] = {}
     trees: set[str] = set()
     with ObjectReader(git) as reader:
         for commit, info in zip(commits, reader.infos(f"{commit}:{FOLDER}" for commit in commits), strict=True):
             if info is None or info.kind != "tree" or info.name in trees:
                 continue
             trees.add(info.name)
-            for name in git.fields("ls-tree", "-z", "--name-only", info.name):
-                if name.endswith(".json"):
+            for line in git.fields("ls-tree", "-z", info.name):
+                words, _, name = line.partition("\t")
+                _, kind, blob = words.split(" ")
+                if name.endswith(".json") and kind == "blob":
                     key = name.removesuffix(".json")
-                    places.setdefault(key, _Place(key, commit))
+                    places.setdefault(key, Place(key, commit, "", blob))
     return list(places.values())
 
 
-def _by_message(git: Git) -> Iterator[Experiment]:
-    """Commits whose message tells of a training and that have no record."""
-    wanted = ("--branches", "--remotes", "--tags", "--glob=" + REFS)
-    out = git.run("log", *wanted, "-E", "--grep=^[Tt]rain(ed)? ", "--grep=^Experiment: ", "-z", "--format=%H%n%cI%n%B")
-    for entry in out.out.decode("utf-8", "replace").split("\0"):
+_FORMAT = "--format=%H%n%cI%n%B"
+
+
+def by_message(git: Git, also: Iterable[Place] = ()) -> list[Experiment]:
+    """Commits whose message tells of a training, newest first: those of HEAD, branches and tags, and `also` these places'. The
+    caller leaves out what has a record. Raises `GitError`."""
+    wanted = ["--branches", "--remotes", "--tags"]
+    if git.ok("rev-parse", "--verify", "--quiet", "HEAD"):
+        wanted.append("HEAD")
+    out = git.output("log", *wanted, "-E", "--grep=^[Tt]rain(ed)? ", "--grep=^Experiment: ", "-z", _FORMAT)
+    commits = [place.commit for place in also]
+    if commits:
+        given = "".join(f"{commit}\n" for commit in commits).encode()
+        out += git.output("log", "--no-walk", "--stdin", "-z", _FORMAT, stdin=given)
+    found = []
+    for entry in out.decode("utf-8", "replace").split("\0"):
         commit, _, rest = entry.lstrip("\n").partition("\n")
         date, _, text = rest.partition("\n")
         said = message.read(text) if commit else None
         if said is not None:
-            known = _from_message(said.experiment or commit, said, date)
-            yield Experiment(known, commit, by_hand=True)
+            known = from_message(said.experiment or commit, said, date)
+            found.append(Experiment(known, commit, by_hand=True))
+    return found
 
 
-def _from_message(identity: str, said: message.Message, date: str = "") -> Record:
+def from_message(identity: str, said: message.Message, date: str = "") -> Record:
+    """What a message tells, as a record."""
     data = [DataVersion("data", said.data)] if said.data else []
     for value in said.trailers.get(message.DATASET, ()):
         path, _, version = value.rpartition("@")
