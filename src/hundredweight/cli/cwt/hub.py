@@ -1,52 +1,13 @@
 """`cwt hub`: run and administer a hub: serve, repo, token, stats, check.
 
-`cwt hub NAME` is the module `cli/cwt/hub_NAME.py`, with `run` and `parser` as every command module. `pre-receive` is git's hook
-on the hub's side and not for people, so no list shows it.
+`pre-receive` is git's hook on the hub's side.
 """
 
 from __future__ import annotations
 
-import sys
-
-from hundredweight.base.errors import EXIT_USAGE, UsageError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import argparse
-
-    from hundredweight.cli.env import Environment
+from hundredweight.cli.group import Group
 
 COMMANDS = ("serve", "repo", "token", "stats", "check")
-_HIDDEN = ("pre-receive",)
-
-
-def run(args: list[str], environment: Environment) -> int:
-    name = args[0] if args else ""
-    if name in ("", "-h", "--help"):
-        sys.stdout.write(parser().format_help())
-        return 0 if name else EXIT_USAGE
-    if name not in COMMANDS + _HIDDEN:
-        raise UsageError(f"unknown command 'hub {name}'", hint="run 'cwt hub --help' for the list of commands")
-    module = __import__(f"hundredweight.cli.cwt.hub_{name.replace('-', '_')}", fromlist=["run"])
-    code: int = module.run(args[1:], environment)
-    return code
-
-
-def parser() -> argparse.ArgumentParser:
-    import argparse
-
-    def load_parser(*, prog: str, **_: object) -> argparse.ArgumentParser:
-        module = __import__(f"hundredweight.cli.cwt.hub_{prog.rpartition(' ')[2]}", fromlist=["parser"])
-        found: argparse.ArgumentParser = module.parser()
-        return found
-
-    result = argparse.ArgumentParser(prog="cwt hub", description="Run and administer a hub.")
-    commands = result.add_subparsers(metavar="COMMAND", parser_class=load_parser)  # type: ignore[call-overload]
-    for name in COMMANDS:
-        commands.add_parser(name, help=_summary(name))
-    return result
-
-
-def _summary(name: str) -> str:
-    module = __import__(f"hundredweight.cli.cwt.hub_{name}", fromlist=["__doc__"])
-    return (module.__doc__ or "").strip().splitlines()[0].partition(": ")[2].rstrip(".")
+GROUP = Group("hub", "Run and administer a hub.", COMMANDS, hidden=("pre-receive",))
+run = GROUP.run
+parser = GROUP.parser
