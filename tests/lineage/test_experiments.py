@@ -148,3 +148,18 @@ def test_a_repository_without_commits_has_none(tmp_path: Path) -> None:
     assert ids(git) == []
     experiments.write(git, "", record(1), {})
     assert ids(git) == [record(1).id]
+
+
+def test_a_fetch_that_prunes_keeps_what_was_never_pushed(git: Git, tmp_path: Path) -> None:
+    write(git, 1)
+    clone = git.at(str(tmp_path / "clone"))
+    git.output("clone", "-q", f"file://{git.folder}", clone.folder)
+    clone.output("config", "--add", "remote.origin.fetch", experiments.refspec("origin"))
+    write(clone, 2)
+    clone.output("fetch", "-q", "--prune")
+    assert ids(clone) == [record(1).id, record(2).id]
+    found = experiments.read(clone, record(1).id)
+    assert found is not None
+    assert found.ref == f"{experiments.FETCHED}origin/{record(1).id}"
+    experiments.remove(clone, [record(1).id])
+    assert ids(clone) == [record(2).id]

@@ -22,8 +22,14 @@ if TYPE_CHECKING:
     from hundredweight.git.run import Git
 
 REFS = "refs/experiments/"
-REFSPEC = f"{REFS}*:{REFS}*"
-"""What `remote.NAME.fetch` needs besides, so that a fetch brings experiments. Ids are unique: nothing is ever overwritten."""
+FETCHED = "refs/remote-experiments/"
+"""Where a fetch puts those of a remote, in a folder of its own: `git fetch --prune` deletes what the remote lacks, and must not
+reach experiments that were never pushed."""
+
+
+def refspec(remote: str) -> str:
+    """What `remote.NAME.fetch` needs besides, so that a fetch brings experiments."""
+    return f"+{REFS}*:{FETCHED}{remote}/*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +119,8 @@ def read(git: Git, name: str) -> Experiment | None:
     if content is None:
         return Experiment(from_message(said.experiment, said), commit, by_hand=True)
     known = record.decode(content[1], f"the record of experiment '{said.experiment}'")
-    ref = REFS + known.id
-    return Experiment(known, commit, ref if git.ok("show-ref", "--verify", "--quiet", ref) else "")
+    ref = next((place.ref for place in by_ref(git) if place.id == known.id), "")
+    return Experiment(known, commit, ref)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +144,14 @@ class Place:
 
 
 def by_ref(git: Git) -> list[Place]:
-    """The experiments that a ref keeps, in order of id. Raises `GitError`."""
-    lines = git.text("for-each-ref", "--format=%(objectname) %(refname)", REFS).splitlines()
-    pairs = (line.split(" ", 1) for line in lines)
-    return [Place(ref.removeprefix(REFS), commit, ref) for commit, ref in pairs]
+    """The experiments that a ref keeps, in order of id, each once: our own before those that were fetched. Raises `GitError`."""
+    lines = git.text("for-each-ref", "--format=%(objectname) %(refname)", REFS, FETCHED).splitlines()
+    places: dict[str, Place] = {}
+    for line in lines:
+        commit, ref = line.split(" ", 1)
+        key = ref.rpartition("/")[2]
+        places.setdefault(key, Place(key, commit, ref))
+    return [places[key] for key in sorted(places)]
 
 
 def in_trees(git: Git) -> list[Place]:
@@ -210,7 +220,9 @@ def from_message(identity: str, said: message.Message, date: str = "") -> Record
 
 
 def remove(git: Git, ids: Iterable[str]) -> None:
-    """Forget the refs of experiments; branches and trees keep what they hold. Raises `GitError`."""
-    lines = "".join(f"delete {REFS}{identity}\n" for identity in ids)
+    """Forget the refs of experiments, fetched ones too; branches and trees keep what they hold. Raises `GitError`."""
+    wanted = set(ids)
+    refs = git.text("for-each-ref", "--format=%(refname)", REFS, FETCHED).splitlines()
+    lines = "".join(f"delete {ref}\n" for ref in refs if ref.rpartition("/")[2] in wanted)
     if lines:
         git.output("update-ref", "--stdin", stdin=lines.encode())
