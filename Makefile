@@ -47,13 +47,17 @@ $(BIN)/python:
 .peers/git-lfs:
 	sh tools/fetch_peers.sh
 
+.peers/lifecycle/ready: tests/peers-requirements.txt
+	PYTHON=$(PYTHON) sh tools/fetch_peers.sh lifecycle
+	@touch $@
+
 quickstart: .stamps/installed
 	@$(BIN)/python tools/quickstart.py
 
-test: .stamps/test .peers/git-lfs
+test: .stamps/test .peers/git-lfs .peers/lifecycle/ready
 	$(BIN)/python -m pytest -n $(JOBS) -m "not full"
 
-test-full: .stamps/test .peers/git-lfs
+test-full: .stamps/test .peers/git-lfs .peers/lifecycle/ready
 	$(BIN)/python -m pytest -n $(JOBS)
 
 lint: .stamps/lint
