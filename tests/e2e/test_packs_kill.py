@@ -9,7 +9,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from tests.store.weights import arrays, fine_tuned, safetensors_of
 
 NAME = "model.safetensors"
 REPOSITORY = "team/model"
+PUSH = ("git", "push", "-q", "origin", "main")
 VERSIONS = 4
 ROWS = 700
 """About 1 MiB a version."""
@@ -143,7 +144,7 @@ def test_prune_killed(rounds: int, story: Story, tmp_path: Path) -> None:
     story.person.git("init", "-q", "--bare", str(remote))
     story.run("git", "remote", "add", "origin", f"file://{remote}")
     story.commit(VERSIONS - 1)
-    story.run("git", "push", "-q", "origin", "main")
+    story.run(*PUSH)
     story.commit()
     unpushed = list(story.versions.values())[-1]
     story.run("cwt", "pack")
@@ -176,7 +177,7 @@ def pushed(own_hub: RunningHub, tmp_path: Path) -> Story:
     made = Story(new_person(own_hub, tmp_path, "ada"))
     made.run("git", "remote", "add", "origin", own_hub.remote(REPOSITORY))
     made.commit()
-    made.run("git", "push", "-q", "origin", "main")
+    made.run(*PUSH)
     return made
 
 
@@ -198,17 +199,22 @@ def assert_clone_is_whole(story: Story, hub: RunningHub, tmp_path: Path) -> None
 
 @rounds(2, 23)
 def test_push_by_blocks_killed(rounds: int, pushed: Story, own_hub: RunningHub, tmp_path: Path) -> None:
+    push_and_kill(rounds, pushed, own_hub, lambda seconds: pushed.kill(seconds, *PUSH))
+    assert_clone_is_whole(pushed, own_hub, tmp_path)
+
+
+def push_and_kill(rounds: int, pushed: Story, hub: RunningHub, kill: Callable[[float], None]) -> None:
+    """Each round commits a version and calls `kill`, told how long a whole push takes, to push it and kill one side."""
     pushed.commit()
-    whole = seconds_of(pushed.person, "git", "push", "-q", "origin", "main", cwd=pushed.folder)
-    assert traffic(own_hub, "PUT", "/blocks/"), "nothing went as blocks"
+    whole = seconds_of(pushed.person, *PUSH, cwd=pushed.folder)
+    assert traffic(hub, "PUT", "/blocks/"), "nothing went as blocks"
     for _ in range(rounds):
         pushed.commit()
-        pushed.kill(whole, "git", "push", "-q", "origin", "main")
+        kill(whole)
         pushed.assert_sound()
-        assert_hub_is_sound(pushed, own_hub)
-        pushed.run("git", "push", "-q", "origin", "main")
-    assert_hub_is_sound(pushed, own_hub)
-    assert_clone_is_whole(pushed, own_hub, tmp_path)
+        assert_hub_is_sound(pushed, hub)
+        pushed.run(*PUSH)
+    assert_hub_is_sound(pushed, hub)
     pushed.run("cwt", "pack")
     pushed.assert_ends_well()
 
@@ -222,7 +228,7 @@ def test_pull_by_blocks_killed(rounds: int, pushed: Story, own_hub: RunningHub, 
     whole = 0.0
     for number in range(rounds + 1):
         pushed.commit()
-        pushed.run("git", "push", "-q", "origin", "main")
+        pushed.run(*PUSH)
         pushed.person.run("git", "pull", "-q", cwd=clone, GIT_LFS_SKIP_SMUDGE="1")
         if number:
             pull = start(pushed.person, "git-lfs", "pull", cwd=clone)
@@ -248,23 +254,16 @@ def in_clone(story: Story, folder: Path) -> Story:
 
 @rounds(2, 33)
 def test_hub_killed_while_blocks_come(rounds: int, pushed: Story, own_hub: RunningHub, tmp_path: Path) -> None:
-    pushed.commit()
-    whole = seconds_of(pushed.person, "git", "push", "-q", "origin", "main", cwd=pushed.folder)
-    for _ in range(rounds):
-        pushed.commit()
-        push = start(pushed.person, "git", "push", "-q", "origin", "main", cwd=pushed.folder)
+    def kill(whole: float) -> None:
+        push = start(pushed.person, *PUSH, cwd=pushed.folder)
         # What comes first is the client's own start.
         time.sleep(pushed.dice.uniform(whole / 4, whole))
         kill_hub(own_hub)
         own_hub.start()
         push.wait(60)
-        pushed.assert_sound()
-        assert_hub_is_sound(pushed, own_hub)
-        pushed.run("git", "push", "-q", "origin", "main")
-    assert_hub_is_sound(pushed, own_hub)
+
+    push_and_kill(rounds, pushed, own_hub, kill)
     assert_clone_is_whole(pushed, own_hub, tmp_path)
-    pushed.run("cwt", "pack")
-    pushed.assert_ends_well()
 
 
 @rounds(1, 31)
@@ -274,7 +273,7 @@ def test_background_packing_killed(rounds: int, pushed: Story, own_hub: RunningH
     whole = 0.0
     for number in range(rounds + 1):
         pushed.commit(2)
-        pushed.run("git", "push", "-q", "origin", "main")
+        pushed.run(*PUSH)
         packer = start_packing(own_hub)
         if number:
             time.sleep(pushed.dice.uniform(0, whole))

@@ -24,7 +24,7 @@ from hundredweight.backend.interface import (
     check_prefix,
 )
 from hundredweight.backend.stage import FolderStage, make_stage_file
-from hundredweight.base.files import AtomicFile, WriteError, make_folders, publish
+from hundredweight.base.files import AtomicFile, FilePieces, WriteError, make_folders, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -209,38 +209,16 @@ class FolderWriter:
         self.abort()
 
 
-class _Pieces:
-    """A lazy read that holds one descriptor; closed at its end, by `close`, or with the object."""
+class _Pieces(FilePieces):
+    """A lazy read of a value, with this border's errors."""
 
     def __init__(self, descriptor: int, key: str, start: int, end: int | None) -> None:
-        self._descriptor = descriptor
+        super().__init__(descriptor, start, end, READ_CHUNK)
         self._key = key
-        self._offset = start
-        self._end = end
 
-    def __iter__(self) -> _Pieces:
-        return self
-
-    def __next__(self) -> bytes:
-        want = READ_CHUNK if self._end is None else min(READ_CHUNK, self._end - self._offset)
-        if want <= 0 or self._descriptor < 0:
-            self.close()
-            raise StopIteration
+    def _read(self, descriptor: int, length: int) -> bytes:
         with _mapped(f"cannot read '{self._key}'"):
-            piece = os.pread(self._descriptor, want, self._offset)
-        if not piece:
-            self.close()
-            raise StopIteration
-        self._offset += len(piece)
-        return piece
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def __del__(self) -> None:
-        self.close()
+            return super()._read(descriptor, length)
 
 
 @contextmanager

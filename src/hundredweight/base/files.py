@@ -227,6 +227,40 @@ def read_chunks(descriptor: int, size: int = COPY_CHUNK) -> Iterator[bytes]:
         yield chunk
 
 
+class FilePieces:
+    """The bytes `[start, end)` of an open file in pieces of `size`, or up to its end. The descriptor becomes its own: closed at
+    the end, by `close`, or with the last reference."""
+
+    def __init__(self, descriptor: int, start: int, end: int | None, size: int) -> None:
+        self._descriptor = descriptor
+        self._at = start
+        self._end = end
+        self._size = size
+
+    def __iter__(self) -> FilePieces:
+        return self
+
+    def __next__(self) -> bytes:
+        want = self._size if self._end is None else min(self._size, self._end - self._at)
+        piece = self._read(self._descriptor, want) if want > 0 and self._descriptor >= 0 else b""
+        if not piece:
+            self.close()
+            raise StopIteration
+        self._at += len(piece)
+        return piece
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _read(self, descriptor: int, length: int) -> bytes:
+        return os.pread(descriptor, length, self._at)
+
+
 def copy_content(source: int, target: int, size: int, advance: Callable[[int], None] | None = None) -> int:
     """Copy `size` bytes between descriptors from their current offsets: a reflink where the file system shares
     extents, else in the kernel, else through a buffer. Returns the bytes copied (fewer if the source ended)."""

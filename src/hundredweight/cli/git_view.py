@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import signal
@@ -15,8 +16,18 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 
-def view(command: str, args: list[str]) -> int:
-    """git's exit code."""
+def view_parser(command: str, description: str) -> argparse.ArgumentParser:
+    """For help: `run_view` leaves everything to git."""
+    made = argparse.ArgumentParser(f"cwt {command}", description=description)
+    made.add_argument("arguments", nargs="*", metavar="ARGUMENT", help=f"any option or argument of 'git {command}'")
+    return made
+
+
+def run_view(command: str, parser: argparse.ArgumentParser, args: list[str]) -> int:
+    """`git COMMAND ARGS...` with our drivers in place; git's exit code."""
+    if args in (["-h"], ["--help"]):
+        parser.print_help()
+        return 0
     return wait(viewer(Git(), own_program()).popen(*view_arguments(command, args)))
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from hundredweight.base.files import AtomicFile
     from hundredweight.client.merge_plan import Items, MergePlan, Result
     from hundredweight.client.merge_rules import MergeRules
-    from hundredweight.client.weight_files import FileSource, Opened
+    from hundredweight.client.weight_files import Opened, OpenFile
     from hundredweight.formats.tensors import Tensor
 
 _REBUILT = (safetensors.NAME, npy.NAME, npy.NAME_NPZ)
@@ -457,5 +457,5 @@ def _verify(merge: Merge, computed: _Computed, target: AtomicFile) -> None:
             raise MergeDamaged(merge.name, str(error)) from error
 
 
-def _reopened(target: AtomicFile, name: str) -> closing[FileSource]:
+def _reopened(target: AtomicFile, name: str) -> closing[OpenFile]:
     return closing(open_file(target.temp, name))

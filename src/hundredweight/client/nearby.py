@@ -17,9 +17,9 @@ from hundredweight.git.scan import read_pointers, small_blobs
 from hundredweight.protocol.pointer import Pointer
 from hundredweight.store.bases import choose_predecessors
 from hundredweight.store.catalog import PackMissing
+from hundredweight.store.file_source import FileSource
 from hundredweight.store.pack import MAX_DEPTH, check_hash
 from hundredweight.store.packfolder import BaseGone, PacksBusy
-from hundredweight.store.packing import FileSource
 from hundredweight.store.reader import PackedSource
 from hundredweight.store.recipe import Recipe, RecipeDamaged
 from hundredweight.store.segments import TooManySegments, cut
@@ -127,7 +127,7 @@ class NearbyObjects:
         if size < SMALLEST:
             return None
         try:
-            source = FileSource(self._store.path(oid))
+            source = FileSource.open(self._store.path(oid))
         except FileNotFoundError:
             recipe = self._store.packs.recipe(oid) if self._store.has_packs else None
             return None if recipe is None else Known(recipe, PackedSource(self._store.packs.reader, recipe))

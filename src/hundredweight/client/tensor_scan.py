@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hundredweight.client.tensor_numbers import ELEMENTS, Scheme, Scratch, Sums, compare, scheme_of, squares
-from hundredweight.client.weight_files import BadWeights, FileSource, PackedFile
+from hundredweight.client.weight_files import BadWeights, OpenFile, PackedFile
 from hundredweight.formats import content
 from hundredweight.formats.source import FormatError
 
@@ -123,7 +123,7 @@ class Pair:
         self.partial = rows > 0
         self.numeric = self.schemes[0].numbers == self.schemes[1].numbers > 0
         self.one_type = self.schemes[0] == self.schemes[1]
-        self.shareable = all(isinstance(side[0].source_of(*side[1:]), FileSource | PackedFile) for side in (old, new))
+        self.shareable = all(isinstance(side[0].source_of(*side[1:]), OpenFile | PackedFile) for side in (old, new))
         """Whether several threads may read; what is far away is not made for that."""
         self.sequential = not self.shareable or any(reader.sequential for reader in self.readers)
         self.differs = not self.one_type

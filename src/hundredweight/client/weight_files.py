@@ -17,6 +17,7 @@ from hundredweight.formats.source import FormatError
 from hundredweight.formats.tensors import WeightFile, shorten
 from hundredweight.git.objects import ObjectReader
 from hundredweight.protocol.pointer import CUTOFF, try_parse
+from hundredweight.store.file_source import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -74,40 +75,22 @@ class Opened(Protocol):
     def close(self) -> None: ...
 
 
-class FileSource:
-    """A source over an open file. `close` ends it; `read` is thread-safe."""
+class OpenFile(FileSource):
+    """A file that a user named."""
 
-    def __init__(self, descriptor: int, name: str, forget: Callable[[], None] | None = None) -> None:
-        self._descriptor = descriptor
-        self._forget = forget
-        self.name = name
-        self.size = os.fstat(descriptor).st_size
+    def _shrank(self) -> CannotOpen:
+        return CannotOpen(self.name, "it became shorter while it was read")
 
-    def read(self, offset: int, length: int) -> bytes:
-        data = os.pread(self._descriptor, length, offset)
-        while len(data) < length:
-            more = os.pread(self._descriptor, length - len(data), offset + len(data))
-            if not more:
-                raise CannotOpen(self.name, "it became shorter while it was read")
-            data += more
-        return data
 
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill the buffer: for large reads, which need no new memory each time."""
-        while buffer:
-            count = os.preadv(self._descriptor, [buffer], offset)
-            if not count:
-                raise CannotOpen(self.name, "it became shorter while it was read")
-            buffer = buffer[count:]
-            offset += count
+class Extracted(OpenFile):
+    """A blob of git in a temporary file, which goes when it is closed."""
 
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            if self._forget is None:
-                os.close(self._descriptor)
-            else:
-                self._forget()
-            self._descriptor = -1
+    def __init__(self, copy: AtomicFile, name: str) -> None:
+        super().__init__(copy.descriptor, name)
+        self._copy = copy
+
+    def _release(self) -> None:
+        self._copy.abort()
 
 
 class PackedFile:
@@ -207,12 +190,12 @@ def open_blob(workspace: Workspace, spec: str, shown: str, hint: str) -> Opened:
     raise ObjectNotHere(shown, pointer, hint=hint)
 
 
-def _unpack(workspace: Workspace, objects: ObjectReader, blob: str, shown: str) -> FileSource:
+def _unpack(workspace: Workspace, objects: ObjectReader, blob: str, shown: str) -> Extracted:
     """A blob of git itself: in a temporary file, since it can only be read from its start."""
     copy = AtomicFile("", temp_folder=workspace.store.temp)
     try:
         objects.copy(blob, copy.write)
-        return FileSource(copy.descriptor, shown, copy.abort)
+        return Extracted(copy, shown)
     except BaseException:
         copy.abort()
         raise
@@ -367,14 +350,12 @@ def open_stored(store: LocalStore, pointer: Pointer, name: str) -> Opened:
     return PackedFile(PackedSource(store.packs.reader, recipe), name)
 
 
-def open_file(path: str, name: str = "") -> FileSource:
+def open_file(path: str, name: str = "") -> OpenFile:
     """A regular file of the file system, called `name` in errors. Raises `CannotOpen`."""
     name = name or path
     try:
         # A pipe would keep the open call waiting for its writer.
-        source = FileSource(
-            os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)), name
-        )
+        source = OpenFile(os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)), name)
     except OSError as error:
         raise CannotOpen(name, (error.strerror or str(error)).lower()) from error
     if not os.path.isfile(path):

@@ -26,6 +26,7 @@ MAX_BASES = 16
 MAX_RECIPE = 32 << 20
 MAX_RANGES = 100_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_RECIPE = "the digest of a recipe"
 _DEPTHS = re.compile(r"[0-9]*")
 
 
@@ -67,8 +68,7 @@ class StreamName:
 @dataclass(frozen=True, slots=True)
 class Bases:
     """Objects that blocks may be deltas against: object id -> BLAKE3-256 of the object's encoded recipe, so that both
-    sides mean the
-    same segments."""
+    sides mean the same segments."""
 
     recipes: Mapping[Oid, str] = field(default_factory=dict)
 
@@ -77,14 +77,13 @@ class Bases:
 
     @classmethod
     def parse(cls, data: bytes) -> Bases:
-        return cls(_bases(Fields.parse(data, "bases")))
+        return cls(_bases(Fields.parse(data, "bases"), _DIGEST, _RECIPE))
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Which of the offered bases the server accepts: object id -> for each segment of its recipe, in order, how many
-    deltas lead to it
-    there, one digit each."""
+    deltas lead to it there, one digit each."""
 
     depths: Mapping[Oid, str] = field(default_factory=dict)
 
@@ -93,22 +92,13 @@ class Terms:
 
     @classmethod
     def parse(cls, data: bytes) -> Terms:
-        raw = Fields.parse(data, "terms").raw("bases")
-        if not isinstance(raw, dict) or len(raw) > MAX_BASES:
-            raise BadMessage("terms.bases", f"expected at most {MAX_BASES} objects")
-        found: dict[Oid, str] = {}
-        for key, value in raw.items():
-            if not isinstance(value, str) or not _DEPTHS.fullmatch(value):
-                raise BadMessage("terms.bases", "expected one digit a segment")
-            found[_oid(key, "terms.bases")] = value
-        return cls(found)
+        return cls(_bases(Fields.parse(data, "terms"), _DEPTHS, "one digit a segment"))
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """Which segments of an object are wanted, by their numbers in its recipe, as ascending (first, after last); and what
-    the client
-    holds."""
+    the client holds."""
 
     want: tuple[tuple[int, int], ...]
     have: Bases = Bases()
@@ -130,26 +120,23 @@ class Request:
             if not (found[-1][1] if found else 0) <= first < end <= 1 << 32:
                 raise BadMessage("segments.want", "ranges must ascend")
             found.append((first, end))
-        return cls(tuple(found), Bases(_bases(fields)))
+        return cls(tuple(found), Bases(_bases(fields, _DIGEST, _RECIPE)))
 
 
-def _bases(fields: Fields) -> dict[Oid, str]:
+def _bases(fields: Fields, form: re.Pattern[str], expected: str) -> dict[Oid, str]:
+    """The field `bases`: object id -> a text of that form."""
     raw = fields.raw("bases")
     if not isinstance(raw, dict) or len(raw) > MAX_BASES:
         raise BadMessage("bases", f"expected at most {MAX_BASES} objects")
     found: dict[Oid, str] = {}
     for key, value in raw.items():
-        if not isinstance(value, str) or not _DIGEST.fullmatch(value):
-            raise BadMessage("bases", "expected the digest of a recipe")
-        found[_oid(key, "bases")] = value
+        if not isinstance(value, str) or not form.fullmatch(value):
+            raise BadMessage("bases", f"expected {expected}")
+        try:
+            found[Oid.parse(key)] = value
+        except InvalidId as error:
+            raise BadMessage("bases", "not an object id") from error
     return found
-
-
-def _oid(text: str, where: str) -> Oid:
-    try:
-        return Oid.parse(text)
-    except InvalidId as error:
-        raise BadMessage(where, "not an object id") from error
 
 
 def _below(href: str, name: str) -> str:

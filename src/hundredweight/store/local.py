@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 
+from hundredweight.base.files import FilePieces
 from hundredweight.store.loose import LooseStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-    from typing import Self
 
     from hundredweight.base.ids import Oid
     from hundredweight.store.packfolder import PackFolder
@@ -67,7 +67,8 @@ class LocalStore(LooseStore):
         given; a loose file is trusted, as ever. Raises `FileNotFoundError` at once when the object is not here, and while reading
         `OSError` and `DamageError`."""
         try:
-            return _LooseStream(self.path(oid), start, end)
+            flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+            return FilePieces(os.open(self.path(oid), flags), start, end, CHUNK)
         except FileNotFoundError:
             if self.is_packed(oid):
                 return self.packs.open_stream(oid, start, end)
@@ -191,33 +192,3 @@ class LocalStore(LooseStore):
             # A reference saves a download; where it is damaged, there is one.
             return False
         return True
-
-
-class _LooseStream:
-    """The bytes of a loose object; closed at its end, or with the last reference to it."""
-
-    def __init__(self, path: str, start: int, end: int | None) -> None:
-        self._descriptor = -1
-        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
-        self._at = start
-        self._end = os.fstat(self._descriptor).st_size if end is None else end
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> bytes:
-        length = min(CHUNK, self._end - self._at)
-        data = os.pread(self._descriptor, length, self._at) if length > 0 and self._descriptor >= 0 else b""
-        if not data:
-            self.close()
-            raise StopIteration
-        self._at += len(data)
-        return data
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def __del__(self) -> None:
-        self.close()

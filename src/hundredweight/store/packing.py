@@ -7,22 +7,22 @@ loose, packed, or both.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import DamageError
-from hundredweight.codec import block
 from hundredweight.codec.block import Profile
 from hundredweight.store.bases import choose_predecessors
 from hundredweight.store.catalog import PackMissing
+from hundredweight.store.file_source import FileSource
 from hundredweight.store.pack import PackDamaged, check_hash
 from hundredweight.store.packer import Packer, PackResult, SourceBases
 from hundredweight.store.packfolder import NotPacked
 from hundredweight.store.segments import TooManySegments, cut
+from hundredweight.store.worth import gains
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Self
 
     from hundredweight.base.ids import Oid
@@ -52,9 +52,6 @@ PACK_OBJECTS = 128
 """Raw bytes, and objects, after which a pack is published and the next one begun."""
 CANDIDATES = 16
 """Predecessors of an object that are looked at."""
-SAMPLES = 8
-GAIN = 0.97
-"""An object of which a sample stays longer than this is left loose, unless it shares or follows something."""
 
 
 class LooseDamaged(DamageError):
@@ -102,42 +99,6 @@ class PackingReport:
     items: list[PackedItem] = field(default_factory=list)
     packs: list[str] = field(default_factory=list)
     damaged: list[LooseDamaged] = field(default_factory=list)
-
-
-class FileSource:
-    """An open file as a source, of the size it has now. As a context."""
-
-    def __init__(self, path: str) -> None:
-        """Raises `OSError`."""
-        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        self.path = path
-        self.size = os.fstat(self._descriptor).st_size
-
-    def read(self, offset: int, length: int) -> bytes:
-        data = os.pread(self._descriptor, length, offset)
-        while len(data) < length:
-            more = os.pread(self._descriptor, length - len(data), offset + len(data))
-            if not more:
-                raise OSError(f"'{self.path}' became shorter while it was read")
-            data += more
-        return data
-
-    def sha256(self) -> str:
-        machine = hashlib.sha256()
-        for at in range(0, self.size, CHUNK):
-            machine.update(self.read(at, min(CHUNK, self.size - at)))
-        return machine.hexdigest()
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
 
 
 def pack_loose(
@@ -231,11 +192,11 @@ class _Batch:
         if self._folder.size(item.oid) == size:
             return self._packed_before(item.oid, size)
         try:
-            source = FileSource(self._store.path(item.oid))
+            source = FileSource.open(self._store.path(item.oid))
         except FileNotFoundError:
             return None
         self._sources.append(source)
-        if source.sha256() != item.oid:
+        if _sha256(source) != item.oid:
             self._report.damaged.append(LooseDamaged(item.oid, "its content has another hash"))
             return None
         return self._pack_source(item, source)
@@ -278,7 +239,7 @@ class _Batch:
             return self._done(PackedItem(item.oid, source.size, None))
         have = self._folder.segments(segment.id for segment in recipe.segments)
         predecessors = choose_predecessors(recipe, self._candidates(item.predecessors))
-        if not predecessors and not _gains(source, recipe, have):
+        if not predecessors and not gains(source, recipe, have):
             return self._done(PackedItem(item.oid, source.size, None))
         result = self._packer.pack(source, recipe, predecessors, self._writer.stream, have)
         self._recipes[item.oid] = recipe
@@ -303,6 +264,13 @@ class _Batch:
         return item
 
 
+def _sha256(source: Source) -> str:
+    machine = hashlib.sha256()
+    for at in range(0, source.size, CHUNK):
+        machine.update(source.read(at, min(CHUNK, source.size - at)))
+    return machine.hexdigest()
+
+
 def _in_order(items: Sequence[LooseItem]) -> list[LooseItem]:
     """Each object once, after those of its predecessors that are packed too."""
     known: dict[Oid, LooseItem] = {}
@@ -321,19 +289,3 @@ def _in_order(items: Sequence[LooseItem]) -> list[LooseItem]:
             order.setdefault(oid, known[oid])
             stack.pop()
     return list(order.values())
-
-
-def _gains(source: Source, recipe: Recipe, have: Container[bytes]) -> bool:
-    """Whether an object without predecessor becomes smaller: by what is stored already, else a sample is compressed."""
-    shared = sum(segment.size for segment in recipe.segments if segment.id in have)
-    if shared > (1 - GAIN) * recipe.size:
-        return True
-    raw = made = 0
-    offsets = recipe.offsets()
-    count = len(recipe.segments)
-    for number in sorted({place * count // SAMPLES for place in range(SAMPLES)}):
-        segment = recipe.segments[number]
-        data = source.read(offsets[number], segment.size)
-        raw += segment.size
-        made += block.estimate(data, segment.dtype)
-    return made < GAIN * raw

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
-from hundredweight.cli.git_view import view
+from hundredweight.cli.git_view import run_view, view_parser
 
 if TYPE_CHECKING:
+    import argparse
+
     from hundredweight.cli.env import Environment
 
 DESCRIPTION = (
@@ -18,15 +19,9 @@ DESCRIPTION = (
 
 
 def parser() -> argparse.ArgumentParser:
-    """For help: `run` leaves everything to git."""
-    made = argparse.ArgumentParser("cwt log", description=DESCRIPTION)
-    made.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="any option or argument of 'git log'")
-    return made
+    return view_parser("log", DESCRIPTION)
 
 
 def run(args: list[str], environment: Environment) -> int:
     del environment
-    if args in (["-h"], ["--help"]):
-        parser().print_help()
-        return 0
-    return view("log", args)
+    return run_view("log", parser(), args)

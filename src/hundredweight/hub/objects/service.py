@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import bindparam, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from hundredweight.base.errors import CwtError
 from hundredweight.base.ids import Oid, RepoName
 from hundredweight.hub.database.schema import objects, packs, possession, recipes, repositories
+from hundredweight.hub.database.statements import insert_new, slices
 from hundredweight.hub.repos.service import RepositoryMissing
 from hundredweight.protocol.pointer import EMPTY_OID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlalchemy import Connection, Insert, Table
+    from sqlalchemy import Connection
 
     from hundredweight.hub.access import Access
     from hundredweight.hub.database.engine import Database
@@ -36,8 +36,6 @@ _SIZE = (
     .join(possession, possession.c.oid == objects.c.oid)
     .where(possession.c.repository_id == bindparam("repository"), objects.c.oid == bindparam("oid"))
 )
-_SLICE = 500
-"""Ids in one SQL statement: SQLite bounds the parameters of one."""
 _PAGE = 1000
 
 
@@ -140,7 +138,7 @@ class Objects:
                 if good:
                     now = time.time()
                     rows = [{"oid": record.oid, "size": record.size, "created_at": now} for record in good]
-                    connection.execute(_insert_new(connection, objects), rows)
+                    connection.execute(insert_new(connection, objects), rows)
                     _possess(connection, [(record.repository, record.oid, record.user) for record in good], now)
         except CwtError as error:
             for record in batch:
@@ -205,7 +203,7 @@ class Objects:
             .where(possession.c.oid == objects.c.oid, self._access.readable(principal))
         )
         found: dict[Oid, int] = {}
-        for part in _slices(oids):
+        for part in slices(oids):
             query = select(objects.c.oid, objects.c.size).where(objects.c.oid.in_(part), held.exists())
             found.update((Oid(row.oid), row.size) for row in connection.execute(query))
         return found
@@ -213,7 +211,7 @@ class Objects:
 
 def _possessed(connection: Connection, repository: Possessor, oids: Sequence[Oid]) -> dict[Oid, int]:
     found: dict[Oid, int] = {EMPTY_OID: 0} if EMPTY_OID in oids else {}
-    for part in _slices(oids):
+    for part in slices(oids):
         query = (
             select(objects.c.oid, objects.c.size)
             .join(possession, possession.c.oid == objects.c.oid)
@@ -228,16 +226,4 @@ def _possess(connection: Connection, claims: list[tuple[Possessor, Oid, str]], n
         {"repository_id": repository.id, "oid": oid, "created_at": now, "created_by": user}
         for repository, oid, user in claims
     ]
-    connection.execute(_insert_new(connection, possession), rows)
-
-
-def _insert_new(connection: Connection, table: Table) -> Insert:
-    """INSERT ... ON CONFLICT DO NOTHING, which both databases spell alike and SQLAlchemy keeps apart."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
-
-
-def _slices(oids: Sequence[Oid]) -> Iterator[Sequence[Oid]]:
-    for start in range(0, len(oids), _SLICE):
-        yield oids[start : start + _SLICE]
+    connection.execute(insert_new(connection, possession), rows)
