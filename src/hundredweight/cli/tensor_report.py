@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hundredweight.base.sizes import format_size
+from hundredweight.cli.markdown import cell, code, format_markdown
 from hundredweight.cli.table import format_table
 from hundredweight.cli.weights import printable
 from hundredweight.client.layers import group, heat
@@ -43,15 +44,15 @@ def as_text(diff: ModelDiff, *, strip: bool = False, colour: bool = False) -> st
 
 def as_markdown(diff: ModelDiff) -> str:
     """One model, for a comment on a merge request."""
-    lines = [f"### `{_cell(diff.name)}`", "", *(f"- {_cell(line)}" for line in _summary(diff))]
-    lines += [f"- {_cell(line)}" for line in fact_lines(diff)]
+    lines = [f"### {code(diff.name)}", "", *(f"- {cell(line)}" for line in _summary(diff))]
+    lines += [f"- {cell(line)}" for line in fact_lines(diff)]
+    text = "\n".join(lines) + "\n"
     if diff.tensors.changes:
-        lines += ["", f"| {' | '.join(word.lower() for word in HEAD)} |"]
-        lines.append("|" + "|".join("---:" if place in _RIGHT else "---" for place in range(len(HEAD))) + "|")
+        rows = []
         for row in _rows(group(diff.tensors, diff.names)):
-            name = f"`{_cell(row[0].strip())}`" if row[2] else f"**{_cell(row[0])}**"
-            lines.append(f"| {' | '.join((name, *map(_cell, row[1:])))} |")
-    return "\n".join(lines) + "\n"
+            rows.append([code(row[0].strip()) if row[2] else f"**{cell(row[0])}**", *map(cell, row[1:])])
+        text += "\n" + format_markdown([word.lower() for word in HEAD], rows, _RIGHT)
+    return text
 
 
 def as_json(diff: ModelDiff) -> dict[str, object]:
@@ -245,10 +246,6 @@ def _cosine(value: float | None) -> str:
 
 _NOISE = 1e-9
 """What sums in single precision may be wrong by."""
-
-
-def _cell(text: str) -> str:
-    return printable(text).replace("|", "\\|").replace("`", "'")
 
 
 def _json_version(version: Version | None) -> dict[str, object] | None:
