@@ -1,0 +1,1 @@
+"""Files for continuous integration, and the report that they show."""
