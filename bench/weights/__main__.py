@@ -60,7 +60,7 @@ def main() -> int:
             results.write_text(json.dumps(found, indent=2) + "\n")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    text = report(found, stock)
+    text = report(found, stock, joined=options.report or options.part is not None)
     options.output.write_text(text)
     print(text)
     return 0

@@ -18,8 +18,8 @@ RATIO_BOUNDS = {"loopback": 1.3, "1 Gbit/s": 0.8, "100 Mbit/s": 0.45}
 Found = Mapping[str, Any]
 
 
-def report(found: Found, stock: str) -> str:
-    """The page."""
+def report(found: Found, stock: str, *, joined: bool) -> str:
+    """The page. `joined`: of parts that ran one by one."""
     lines = [
         "# Benchmarks: weights",
         "",
@@ -30,6 +30,12 @@ def report(found: Found, stock: str) -> str:
         f"{platform.system()} {platform.machine()}, Python {platform.python_version()}. The machine is small and shared: read",
         "ratios, not seconds.",
     ]
+    if joined:
+        lines += [
+            "",
+            "Its parts ran one by one, at different times, with code that changed between them: figures of one table belong together, those",
+            "of different tables need not.",
+        ]
     lines += _stored(found) + _wire(found) + _codec(found) + _journeys(found)
     return "\n".join(lines) + "\n"
 

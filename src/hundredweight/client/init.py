@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
 PACKS = "hundredweight.packs"
 AGENT = TRANSFER
-"""git-lfs offers a custom transfer to the server by its name: the hub must know it."""
-"""The name under which stock git-lfs offers our transfer agent to servers."""
+"""Our transfer agent's name in stock git-lfs, which offers custom transfers by their names: the hub must know it."""
 _LOCAL = Scope(("--local",))
 _EVERYTHING = ("*", "**")
 _NO_USER_FILES = ("-c", "core.attributesFile=")
