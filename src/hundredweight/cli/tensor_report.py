@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hundredweight.base.sizes import format_size
-from hundredweight.cli.markdown import cell, code, format_markdown
+from hundredweight.cli.markdown import code, escape, format_markdown
 from hundredweight.cli.table import format_table
 from hundredweight.cli.weights import printable
 from hundredweight.client.layers import group, heat
@@ -44,13 +44,14 @@ def as_text(diff: ModelDiff, *, strip: bool = False, colour: bool = False) -> st
 
 def as_markdown(diff: ModelDiff) -> str:
     """One model, for a comment on a merge request."""
-    lines = [f"### {code(diff.name)}", "", *(f"- {cell(line)}" for line in _summary(diff))]
-    lines += [f"- {cell(line)}" for line in fact_lines(diff)]
+    lines = [f"### {code(diff.name)}", "", *(f"- {escape(line)}" for line in _summary(diff))]
+    lines += [f"- {escape(line)}" for line in fact_lines(diff)]
     text = "\n".join(lines) + "\n"
     if diff.tensors.changes:
-        rows = []
-        for row in _rows(group(diff.tensors, diff.names)):
-            rows.append([code(row[0].strip()) if row[2] else f"**{cell(row[0])}**", *map(cell, row[1:])])
+        rows = [
+            [code(row[0].strip()) if row[2] else f"**{escape(row[0])}**", *map(escape, row[1:])]
+            for row in _rows(group(diff.tensors, diff.names))
+        ]
         text += "\n" + format_markdown([word.lower() for word in HEAD], rows, _RIGHT)
     return text
 

@@ -29,7 +29,7 @@ def valid(schema: str, *files: Path, gitlab: bool = False) -> subprocess.Complet
     if not (PEERS / "check-jsonschema").exists():
         pytest.skip("no check-jsonschema: run 'make .peers/lifecycle/ready'")
     transform = ["--data-transform", "gitlab-ci"] if gitlab else []
-    command = [PEERS / "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *transform, *files]
+    command = [str(PEERS / "check-jsonschema"), "--builtin-schema", f"vendor.{schema}", *transform, *map(str, files)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
