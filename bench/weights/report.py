@@ -33,8 +33,8 @@ def report(found: Found, stock: str, *, joined: bool) -> str:
     if joined:
         lines += [
             "",
-            "Its parts ran one by one, at different times, with code that changed between them: figures of one table belong together, those",
-            "of different tables need not.",
+            "Its parts ran one by one, at different times, with code that changed between them: figures of one table belong",
+            "together, those of different tables need not.",
         ]
     lines += _stored(found) + _wire(found) + _codec(found) + _journeys(found)
     return "\n".join(lines) + "\n"
