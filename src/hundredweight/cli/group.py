@@ -1,4 +1,4 @@
-"""A command that has commands: `cwt hub serve` is the module `cli/cwt/hub_serve.py`, as every command module with `run` and `parser`."""
+"""A command that has commands: `cwt hub serve` is the module `cli/cwt/hub_serve.py`, with `run` and `parser` as they all have."""
 
 from __future__ import annotations
 
