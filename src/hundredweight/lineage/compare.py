@@ -56,15 +56,16 @@ class Comparison:
 def compare(sides: Sequence[Facts]) -> Comparison:
     """At least one side."""
     return Comparison(
-        parameters=_rows([side.parameters for side in sides]),
-        metrics=_rows([side.metrics for side in sides]),
-        data=_rows([_data(side, sides) for side in sides]),
-        environment=_rows([_environment(side) for side in sides]),
-        weights=_rows([_weights(side, sides) for side in sides]),
+        parameters=rows_of([side.parameters for side in sides]),
+        metrics=rows_of([side.metrics for side in sides]),
+        data=rows_of([_data(side, sides) for side in sides]),
+        environment=rows_of([_environment(side) for side in sides]),
+        weights=rows_of([_weights(side, sides) for side in sides]),
     )
 
 
-def _rows(sides: Sequence[Mapping[str, Value]]) -> tuple[Row, ...]:
+def rows_of(sides: Sequence[Mapping[str, Value]]) -> tuple[Row, ...]:
+    """A row a key, those that differ first, else in the order in which the sides have them."""
     keys = dict.fromkeys(key for side in sides for key in side)
     rows = [Row(key, tuple(side.get(key) for side in sides)) for key in keys]
     return tuple(sorted(rows, key=lambda row: not row.differs))

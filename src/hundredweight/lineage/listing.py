@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hundredweight.base.files import WriteError, make_folders, write_file
 from hundredweight.base.trace import trace
 from hundredweight.git.objects import ObjectReader
-from hundredweight.lineage import experiments, record
+from hundredweight.lineage import experiments, message, record
 from hundredweight.lineage.fields import RecordInvalid
 
 if TYPE_CHECKING:
@@ -174,4 +174,29 @@ def _row(made: Record) -> Row:
         [weights.weights_id or weights.oid for weights in made.weights],
         [f"{tracker.kind}:{tracker.run}" for tracker in made.trackers],
         made.base,
+    )
+
+
+def whole(git: Git, rows: Iterable[Row]) -> list[Experiment]:
+    """The experiments of rows, with everything that their records say, in the same order. Raises `RecordInvalid`, `GitError`."""
+    asked = list(rows)
+    places = [experiments.Place(row.id, row.commit, row.ref) for row in asked]
+    found = []
+    with ObjectReader(git) as reader:
+        for row, content in zip(asked, reader.contents(place.spec for place in places), strict=True):
+            if content is None or row.by_hand:
+                found.append(_by_hand(git, row))
+            else:
+                made = record.decode(content[1], f"the record of experiment '{row.id}'")
+                found.append(experiments.Experiment(made, row.commit, row.ref))
+    return found
+
+
+def _by_hand(git: Git, row: Row) -> Experiment:
+    said = git.text("log", "-1", "--format=%cI%n%B", row.commit)
+    date, _, text = said.partition("\n")
+    return experiments.Experiment(
+        experiments.from_message(row.id, message.read(text) or message.Message(row.name), date),
+        row.commit,
+        by_hand=True,
     )

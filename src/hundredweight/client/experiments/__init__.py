@@ -1,0 +1,1 @@
+"""Experiments: run, recorded, listed, compared, drawn, applied, shared."""
