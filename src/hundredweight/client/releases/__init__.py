@@ -1,0 +1,1 @@
+"""Releases: made with their cards, put into stages, compared and signed."""
