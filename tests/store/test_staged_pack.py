@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -255,3 +256,20 @@ def test_another_object_is_refused(hub: Hub) -> None:
     send(upload, STREAM)
     with pytest.raises(ObjectMismatch, match="another object"):
         upload.finish(LONG)
+
+
+def test_tensors_that_the_object_does_not_have_are_refused(hub: Hub) -> None:
+    """Every block is right and so is the whole; only who reads the recipe alone would be deceived."""
+    old, new = WEIGHTS
+    hub.push(old)
+    honest = recipe_of(new)
+    lying = replace(honest, tensors=recipe_of(old).tensors)
+    stream = hub.stream(new, (old,)).replace(honest.encode(), lying.encode())
+    upload = hub.open(stream, new, (old,))
+    send(upload, stream)
+    for _ in range(2):
+        with pytest.raises(ObjectMismatch, match="something else of tensor"):
+            upload.finish(LONG)
+    assert upload.failed
+    hub.push(new, (old,))
+    assert hub.get(new) == new

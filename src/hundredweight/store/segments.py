@@ -37,7 +37,18 @@ if TYPE_CHECKING:
     from hundredweight.formats.source import Source
     from hundredweight.formats.tensors import Tensor
 
-__all__ = ["TooManySegments", "cut"]
+__all__ = [
+    "Range",
+    "Span",
+    "TensorHashes",
+    "TooManySegments",
+    "cut",
+    "disjoint",
+    "hashing_budget",
+    "read_tensors",
+    "rows",
+    "spans",
+]
 
 SEGMENT_ELEMENTS = 1 << 20
 MAX_TENSOR_SEGMENT = 8 << 20
@@ -67,7 +78,7 @@ class TooManySegments(CwtError):
         self.oid = oid
 
 
-class _Span(NamedTuple):
+class Span(NamedTuple):
     """A range of the object. With a `dtype`: one segment; without: plain bytes that are cut by content."""
 
     start: int
@@ -78,16 +89,21 @@ class _Span(NamedTuple):
 def cut(source: Source, oid: Oid) -> Recipe:
     """The recipe of the object that `source` holds. Damaged weights are plain bytes: only `TooManySegments` and the source's own
     errors are raised. `oid` is taken on trust."""
-    form, tensors = _tensors(source)
-    ranges = _disjoint(tensors)
-    hashes = _TensorHashes(ranges)
+    form, tensors = read_tensors(source)
+    ranges = disjoint(tensors)
+    hashes = TensorHashes(ranges)
     segments: list[Segment] = []
-    for span in _spans(source.size, ranges):
+    for span in spans(source.size, ranges):
         segments += [_hash_span(source, span, hashes)] if span.dtype else _cut_plain(source, span)
         if len(segments) > MAX_SEGMENTS:
             raise TooManySegments(oid)
-    rows = _rows(source, tensors, hashes.digests)
-    return Recipe(oid, source.size, form, tuple(segments), rows)
+    table = rows(source, tensors, hashes.digests, hashing_budget(source.size))
+    return Recipe(oid, source.size, form, tuple(segments), table)
+
+
+def hashing_budget(size: int) -> int:
+    """Bytes that are read or made again for digests of the tensors of an object of that size."""
+    return 4 * size + EXTRA_HASHING
 
 
 def segment_bytes(dtype: str) -> int:
@@ -98,7 +114,7 @@ def segment_bytes(dtype: str) -> int:
     return min(SEGMENT_ELEMENTS * BITS[dtype] // 8, MAX_TENSOR_SEGMENT)
 
 
-def _tensors(source: Source) -> tuple[str, tuple[Tensor, ...]]:
+def read_tensors(source: Source) -> tuple[str, tuple[Tensor, ...]]:
     """Format and tensors; "" and none where the content is no weight file that holds together, or more than a recipe holds."""
     try:
         found = recognise.recognise(source) if source.size else None
@@ -122,7 +138,7 @@ def _fit(tensors: Sequence[Tensor]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Range:
+class Range:
     """Bytes of the file that are elements of one type."""
 
     start: int
@@ -131,14 +147,14 @@ class _Range:
     small: bool
 
 
-def _disjoint(tensors: Sequence[Tensor]) -> list[_Range]:
+def disjoint(tensors: Sequence[Tensor]) -> list[Range]:
     """The ranges that are cut as tensors, in file order. Of those that overlap the first and longest counts."""
-    found: list[_Range] = []
+    found: list[Range] = []
     cuttable = [tensor for tensor in tensors if _is_cuttable(tensor)]
     at = 0
     for tensor in sorted(cuttable, key=lambda item: (item.start, -item.end, item.dtype)):
         if tensor.start >= at:
-            found.append(_Range(tensor.start, tensor.end, tensor.dtype, tensor.elements < SMALL_ELEMENTS))
+            found.append(Range(tensor.start, tensor.end, tensor.dtype, tensor.elements < SMALL_ELEMENTS))
             at = tensor.end
     return found
 
@@ -149,30 +165,31 @@ def _is_cuttable(tensor: Tensor) -> bool:
     return stored and tensor.start < tensor.end
 
 
-def _spans(size: int, ranges: Sequence[_Range]) -> Iterator[_Span]:
+def spans(size: int, ranges: Sequence[Range]) -> Iterator[Span]:
+    """How an object of `size` bytes is cut whose tensors stand in `ranges`."""
     at = 0
     place = 0
     while place < len(ranges):
         first = ranges[place]
         if at < first.start:
-            yield _Span(at, first.start, "")
+            yield Span(at, first.start, "")
         at = first.start
         last = place
         if first.small:
             last = _end_of_run(ranges, place)
             at = ranges[last].end
-            yield _Span(first.start, at, first.dtype)
+            yield Span(first.start, at, first.dtype)
         else:
             step = segment_bytes(first.dtype)
             while at < first.end:
-                yield _Span(at, min(at + step, first.end), first.dtype)
+                yield Span(at, min(at + step, first.end), first.dtype)
                 at = min(at + step, first.end)
         place = last + 1
     if at < size:
-        yield _Span(at, size, "")
+        yield Span(at, size, "")
 
 
-def _end_of_run(ranges: Sequence[_Range], first: int) -> int:
+def _end_of_run(ranges: Sequence[Range], first: int) -> int:
     """The last of the small ranges that share a segment with `first`."""
     start, dtype = ranges[first].start, ranges[first].dtype
     most = segment_bytes(dtype)
@@ -188,19 +205,19 @@ def _end_of_run(ranges: Sequence[_Range], first: int) -> int:
     return last
 
 
-class _TensorHashes:
+class TensorHashes:
     """Digests of ranges, taken in passing. `digests` has them by (start, end) once the bytes went by."""
 
-    def __init__(self, ranges: Sequence[_Range]) -> None:
+    def __init__(self, ranges: Sequence[Range]) -> None:
         self.digests: dict[tuple[int, int], bytes] = {}
         self._ranges = iter(ranges)
         self._current = next(self._ranges, None)
         self._machine = blake3()
 
-    def is_whole(self, span: _Span) -> bool:
-        """Whether the span is just the next range, so that one digest serves both."""
+    def is_whole(self, start: int, end: int) -> bool:
+        """Whether that is just the next range, so that one digest serves both."""
         current = self._current
-        return current is not None and (current.start, current.end) == (span.start, span.end)
+        return current is not None and (current.start, current.end) == (start, end)
 
     def take(self, digest: bytes) -> None:
         """The next range went by and has this digest."""
@@ -219,9 +236,9 @@ class _TensorHashes:
             self.take(self._machine.digest())
 
 
-def _hash_span(source: Source, span: _Span, hashes: _TensorHashes) -> Segment:
+def _hash_span(source: Source, span: Span, hashes: TensorHashes) -> Segment:
     machine = blake3()
-    whole = hashes.is_whole(span)
+    whole = hashes.is_whole(span.start, span.end)
     at = span.start
     while at < span.end:
         data = memoryview(source.read(at, min(PIECE, span.end - at)))
@@ -250,7 +267,7 @@ class _Reader:
         return length
 
 
-def _cut_plain(source: Source, span: _Span) -> Iterator[Segment]:
+def _cut_plain(source: Source, span: Span) -> Iterator[Segment]:
     length = span.end - span.start
     if length <= PLAIN_SEGMENT:
         yield Segment(blake3(source.read(span.start, length)).digest(), length, "")
@@ -263,10 +280,12 @@ def _cut_plain(source: Source, span: _Span) -> Iterator[Segment]:
         yield Segment(blake3(chunk.data).digest(), chunk.length, "")
 
 
-def _rows(source: Source, tensors: Sequence[Tensor], digests: dict[tuple[int, int], bytes]) -> tuple[TensorRow, ...]:
-    """The tensor table. What was not hashed in passing (views, deflated members, overlaps) is read again, within bounds."""
-    budget = 4 * source.size + EXTRA_HASHING
-    rows = []
+def rows(
+    source: Source, tensors: Sequence[Tensor], digests: dict[tuple[int, int], bytes], budget: int
+) -> tuple[TensorRow, ...]:
+    """The tensor table. What was not hashed in passing (views, deflated members, overlaps) is read again, within
+    `budget` bytes."""
+    found = []
     for tensor in tensors:
         start = tensor.start if tensor.plain and not tensor.file else NOT_PLAIN
         digest = _known_digest(tensor, digests)
@@ -279,8 +298,8 @@ def _rows(source: Source, tensors: Sequence[Tensor], digests: dict[tuple[int, in
                     digests[tensor.start, tensor.end] = digest
         if not digest:
             start, digest = NOT_HASHED, NO_DIGEST
-        rows.append(TensorRow(tensor.name, tensor.dtype, tensor.shape, start, tensor.nbytes, digest))
-    return tuple(rows)
+        found.append(TensorRow(tensor.name, tensor.dtype, tensor.shape, start, tensor.nbytes, digest))
+    return tuple(found)
 
 
 def _known_digest(tensor: Tensor, digests: dict[tuple[int, int], bytes]) -> bytes:

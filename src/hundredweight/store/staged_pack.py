@@ -27,6 +27,7 @@ from hundredweight.store.pack import (
     RecipeRecord,
 )
 from hundredweight.store.recipe import Recipe, RecipeDamaged
+from hundredweight.store.recipe_check import RecipeCheck, SegmentSource
 from hundredweight.store.staged import PartsMissing, StagedStream
 
 if TYPE_CHECKING:
@@ -103,8 +104,9 @@ class StagedPack(StagedStream):
         self._index = IndexBuilder()
         self._depths: dict[bytes, int] = {}
         self._recipe: Recipe | None = None
+        self._check: RecipeCheck | None = None
         self._next = 0
-        self._coming: deque[tuple[Future[Buffer], int]] = deque()
+        self._coming: deque[tuple[Future[Buffer], Segment]] = deque()
         self._fault: CwtError | None = None
         self.published = False
         super().__init__(stage, size, part_size, self._take)
@@ -145,8 +147,14 @@ class StagedPack(StagedStream):
             if self._fault is not None:
                 raise self._fault
             return False
-        with self._following:
-            self._seal()
+        # Checking the recipe decodes, too.
+        if not self._turns.acquire(timeout=max(0.0, seconds)):
+            return False
+        try:
+            with self._following:
+                self._seal()
+        finally:
+            self._turns.release()
         return True
 
     def publish(self, key: str) -> None:
@@ -166,6 +174,7 @@ class StagedPack(StagedStream):
             raise self._refuse("the stream has another digest than its name says")
         if self._hash.hexdigest() != self.oid:
             raise self._refuse(f"the blocks that came give the SHA-256 '{self._hash.hexdigest()}'")
+        self._check_recipe()
         index = self._index.encode(self.size)
         whole = self._whole.copy()
         whole.update(index)
@@ -173,6 +182,21 @@ class StagedPack(StagedStream):
         self.stage.write_at(self.size, [index, name])
         self.total = self.size + len(index) + len(name)
         self.name = name.hex()
+
+    def _check_recipe(self) -> None:
+        recipe, check = self._recipe, self._check
+        if recipe is None or check is None:
+            raise self._refuse("no recipe came before the blocks")
+        source = SegmentSource(recipe, lambda segment: self._raw(segment.id, segment.size), self._refuse)
+        try:
+            fault = check.fault(source)
+        except (ObjectMismatch, BackendError):
+            raise
+        except CwtError as error:
+            self._fault = BaseUnreadable(self.oid, error)
+            raise self._fault from error
+        if fault:
+            raise self._refuse(fault)
 
     # With `_following` held.
 
@@ -228,6 +252,7 @@ class StagedPack(StagedStream):
         if len(recipe.segments) > MANY and recipe.size < len(recipe.segments) * LEAST_MEAN:
             raise self._refuse(f"{len(recipe.segments)} segments are too many for {recipe.size} bytes")
         self._recipe = recipe
+        self._check = RecipeCheck(recipe)
         self._index.add_recipe(recipe.oid, record.offset, len(record.data), recipe.size)
 
     def _block(self, record: BlockRecord, segments: Sequence[Segment]) -> None:
@@ -241,7 +266,8 @@ class StagedPack(StagedStream):
         if (record.base is not None) != block.uses_base(record.data):
             raise self._refuse(f"segment '{record.id.hex()[:12]}' names a base that it does not use, or none")
         self._index.add_block(record.id, record.offset, len(record.data), record.size, record.base, depth)
-        self._submit(self._pool.submit(self._decode, record.id, record.data, record.size, record.base), record.size)
+        job = self._pool.submit(self._decode, record.id, record.data, record.size, record.base)
+        self._submit(job, segments[self._next])
         self._depths[record.id] = depth
         self._next += 1
 
@@ -249,20 +275,24 @@ class StagedPack(StagedStream):
         """A segment of the object that is not sent: it is in the store, or came before."""
         if segment.id not in self._depths and segment.id not in self._allowed:
             raise self._refuse(f"segment '{segment.id.hex()[:12]}' did not come")
-        self._submit(self._pool.submit(self._raw, segment.id, segment.size), segment.size)
+        self._submit(self._pool.submit(self._raw, segment.id, segment.size), segment)
         self._next += 1
 
-    def _submit(self, job: Future[Buffer], size: int) -> None:
-        self._coming.append((job, size))
+    def _submit(self, job: Future[Buffer], segment: Segment) -> None:
+        self._coming.append((job, segment))
         self._drain(AHEAD)
 
     def _drain(self, most: int) -> None:
         """Hash what is decoded, until at most `most` segments are under way."""
         try:
             while len(self._coming) > most or (
-                len(self._coming) > 1 and sum(size for _, size in self._coming) > AHEAD_BYTES
+                len(self._coming) > 1 and sum(segment.size for _, segment in self._coming) > AHEAD_BYTES
             ):
-                self._hash.update(self._coming.popleft()[0].result())
+                job, segment = self._coming.popleft()
+                data = job.result()
+                self._hash.update(data)
+                if self._check is not None:
+                    self._check.take(segment, data)
         except (ObjectMismatch, BackendError) as error:
             # Of the backend too: a segment is out of the row, so the stream cannot be gone on with.
             self._fault = self._fault or error
