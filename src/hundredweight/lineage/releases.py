@@ -121,10 +121,15 @@ class Registry:
 
     def in_stage(self, model: str, stage: str) -> Assignment | None:
         """What is in a stage now."""
+        held = self.held(model, stage)
+        return held[-1] if held else None
+
+    def held(self, model: str, stage: str) -> list[Assignment]:
+        """All assignments that were not ended; the last one counts, and the one before it when that ends."""
         stack = _Stack()
         for assigned in self._about(model, stage):
             stack.take(assigned)
-        return stack.top
+        return stack.held
 
     def stages(self, model: str) -> dict[str, Assignment]:
         """What is in each stage of a model, of those that are not empty."""
@@ -214,6 +219,10 @@ class _Stack:
         self._held.pop(change.commit, None)
         if change.release is not None:
             self._held[change.commit] = change
+
+    @property
+    def held(self) -> list[Assignment]:
+        return list(self._held.values())
 
     @property
     def top(self) -> Assignment | None:

@@ -41,14 +41,20 @@ MAX_LISTED = 16 << 20
 
 
 def facts_of(
-    workspace: Workspace, revision: str, *, experiment: Record | None = None, hash_weights: bool = False
+    workspace: Workspace,
+    revision: str,
+    *,
+    experiment: Record | None = None,
+    hash_weights: bool = False,
+    patterns: Sequence[str] = (),
 ) -> Facts:
     """What is behind a revision. `experiment` is the one that is known to have made its weights, by default the newest record in
-    its tree that has them. Weights ids are given where they are at hand; `hash_weights` reads the objects that are here for
+    its tree that has them; `patterns` say which files are its weights, by default the settings do. Weights ids are given
+    where they are at hand; `hash_weights` reads the objects that are here for
     them. Raises `RecordInvalid` (settings), `ScanError`, and with `hash_weights` `BadWeights`."""
     git = workspace.git
     settings = of_revision(git, revision)
-    here = weights_in(git, revision, settings.weights)
+    here = weights_in(git, revision, patterns or settings.weights)
     made = experiment or record_of(git, revision, here)
     ids = {each.oid: each.weights_id for each in made.weights} if made is not None else {}
     weights = tuple(
