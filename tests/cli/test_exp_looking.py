@@ -136,7 +136,7 @@ def test_one_experiment(team: tuple[Person, Path]) -> None:
 
 def test_side_by_side(team: tuple[Person, Path]) -> None:
     text = cwt(team, "compare", "try-0", "try-1").splitlines()
-    assert [word for word in text[0].split()] == ["metrics", "try-0", "try-1"]
+    assert text[0].split() == ["metrics", "try-0", "try-1"]
     assert text[1].split() == ["acc", "0.5", "0.75", "+0.25", "(+50.0%)"]
     assert "  the same: epochs=10" in text
     assert any(line.split() == ["numpy", "2.0", "2.1"] for line in text)

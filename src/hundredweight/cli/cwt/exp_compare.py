@@ -7,7 +7,7 @@ import json
 import sys
 
 from hundredweight.cli.cwt.exp_show import tell
-from hundredweight.cli.experiment_report import compare_json, compare_markdown, compare_text
+from hundredweight.cli.experiment_view import compare_json, compare_markdown, compare_text
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.pager import Pager
 from hundredweight.client.experiments.compare import compare_experiments

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from hundredweight.cli.experiment_report import show_json, show_text
+from hundredweight.cli.experiment_view import show_json, show_text
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.pager import Pager
 from hundredweight.client.experiments.curves import read_curves, sparkline
