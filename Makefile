@@ -52,7 +52,7 @@ $(BIN)/python:
 	@touch $@
 
 quickstart: .stamps/installed
-	@$(BIN)/python tools/quickstart.py
+	@$(BIN)/python -m tools.quickstart
 
 test: .stamps/test .peers/git-lfs .peers/lifecycle/ready
 	$(BIN)/python -m pytest -n $(JOBS) -m "not full"
