@@ -25,8 +25,9 @@ GIT_LFS_COMMANDS = (
     "smudge", "status", "track", "uninstall", "unlock", "untrack", "update", "version",
 )  # fmt: skip
 CWT_COMMANDS = (
-    "ci", "clone", "diff", "diff-driver", "du", "exp", "hub", "id", "init", "inspect", "log", "merge-driver",
-    "merge-weights", "pack", "show", "textconv", "transfer-agent", "unpack", "version",
+    "ci", "clone", "data", "deploy", "deployments", "diff", "diff-driver", "du", "exp", "hub", "id", "init",
+    "inspect", "log", "merge-driver", "merge-weights", "pack", "release", "restore", "rollback", "show", "textconv",
+    "transfer-agent", "unpack", "version",
 )  # fmt: skip
 
 

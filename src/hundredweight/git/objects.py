@@ -111,6 +111,28 @@ class ObjectReader:
         out.read(1)
         return answer
 
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The content in pieces, whatever its size; nothing else may be asked before the end. Raises `MissingObject`."""
+        process = self._reader()
+        _send(process, self._encode(name))
+        out = process.stream
+        answer = _parse(out.readline())
+        if answer is None:
+            raise MissingObject(name)
+        left = answer.size
+        try:
+            while left:
+                piece = out.read(min(left, _COPY_CHUNK))
+                if not piece:
+                    raise CatFileDied
+                left -= len(piece)
+                yield piece
+            out.read(1)
+        finally:
+            if left:
+                # Abandoned in the middle: what is still in the pipe belongs to nobody.
+                self.close()
+
     def close(self) -> None:
         """End the processes. Harmless a second time; the reader starts new ones when used again."""
         for process in (self._check, self._batch):

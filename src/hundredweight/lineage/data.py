@@ -32,12 +32,13 @@ _LINK = "120000"
 @dataclass(frozen=True, slots=True)
 class DataFile:
     """A file of a data set. `pointer` is its LFS object; None for a plain file of git. `size` is the content's, not the
-    pointer's."""
+    pointer's. `loose`: its content stands in the work tree, and git may not have it."""
 
     path: str
     blob: str
     size: int
     pointer: Pointer | None = None
+    loose: bool = False
 
     @property
     def content(self) -> str:

@@ -1,0 +1,1 @@
+"""Data sets: what their versions hold and how they differ."""
