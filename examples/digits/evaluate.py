@@ -16,6 +16,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", type=Path, help="weights file")
     parser.add_argument("--data", type=Path, default=DATA, help="folder with test.csv")
+    parser.add_argument("--at-least", type=float, default=0.0, help="end with 1 where the test accuracy is below")
     args = parser.parse_args()
     try:
         weights, test = load(args.weights), read_samples(args.data / "test.csv")
@@ -28,7 +29,7 @@ def main() -> int:
         "parameters": parameter_count(weights.layers),
     }
     print(json.dumps(metrics))
-    return 0
+    return 1 if metrics["test_accuracy"] < args.at_least else 0
 
 
 if __name__ == "__main__":

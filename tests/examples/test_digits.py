@@ -178,6 +178,8 @@ def test_evaluation_tells_what_training_told(first: Path) -> None:
     done = run("evaluate.py", first)
     assert json.loads(done.stdout).items() <= recorded(first).items()
     assert set(json.loads(done.stdout)) == {"test_accuracy", "shifted_accuracy", "parameters"}
+    assert run("evaluate.py", first, "--at-least", "0.5").returncode == 0
+    assert run("evaluate.py", first, "--at-least", "0.999").returncode == 1
     missing = run("evaluate.py", first.with_name("none.safetensors"))
     assert (missing.returncode, missing.stdout) == (1, "")
     assert "does not exist; hint: train it" in missing.stderr

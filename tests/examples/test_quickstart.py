@@ -26,7 +26,9 @@ class Quickstart:
         env = {**os.environ, "TMPDIR": str(self.temporary), "HOME": str(folder / "home")}
         facts = folder / "facts.json"
         command = [sys.executable, "-m", "tools.quickstart", "--facts", str(facts)]
-        self.done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)
+        self.done = subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
         assert self.done.returncode == 0, self.done.stdout + self.done.stderr
         self.facts: dict[str, Any] = json.loads(facts.read_text())
 
