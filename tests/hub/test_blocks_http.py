@@ -19,7 +19,7 @@ from hundredweight.codec import block
 from hundredweight.hub.objects import staging
 from hundredweight.hub.packs.background import BackgroundPacker
 from hundredweight.hub.packs.service import Packs
-from hundredweight.protocol.blocks import Bases, StreamName, recipe_url, segments_url, stream_url
+from hundredweight.protocol.blocks import PROBE, Bases, StreamName, probe_url, recipe_url, segments_url, stream_url
 from hundredweight.protocol.parts import commit_url, part_url
 from hundredweight.store.pack import MAGIC
 from hundredweight.store.recipe import Recipe, Segment
@@ -466,10 +466,17 @@ def test_urls_are_good_for_one_thing(hub: Served, caller: Caller) -> None:
             ("PUT", part_url(href, 0)),
             ("POST", commit_url(href)),
             ("POST", recipe_url(changed)),
+            ("POST", probe_url(changed)),
         ):
             assert caller.send(method, url, b"{}").status == 403
     for method, url in (("GET", recipe_url(up.href)), ("POST", segments_url(up.href))):
         assert caller.send(method, url).status == 403
+    assert stages(hub) == []
+
+
+def test_a_probe_takes_a_bounded_body_and_leaves_nothing(hub: Served, caller: Caller) -> None:
+    href = probe_url(Blocks(caller, VERSIONS[1]).href)
+    assert [caller.send("POST", href, bytes(size)).status for size in (0, PROBE, PROBE + 1)] == [200, 200, 413]
     assert stages(hub) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 from hundredweight.base.ids import Oid
 from hundredweight.codec import block
 from hundredweight.formats.source import BytesSource
-from hundredweight.protocol.blocks import Terms
+from hundredweight.git.config import BadConfigValue
+from hundredweight.protocol.blocks import PROBE, Terms
 from hundredweight.store.pack import (
     MAGIC,
     BlockRecord,
@@ -27,6 +29,7 @@ from hundredweight.store.pack import (
 )
 from hundredweight.store.packfolder import PackFolder
 from hundredweight.store.recipe import Recipe
+from hundredweight.transfer import choice
 from hundredweight.transfer.blocks import Known, Receiver
 from hundredweight.transfer.retry import RetryPolicy
 from tests.hub.blocks_client import Block, Blocks, identity, made, recipe_by_hand, stream_of
@@ -235,6 +238,17 @@ def changed(change: Callable[[bytes], Body]) -> Lie:
     return lambda code, body: (code, change(body))
 
 
+def late(seconds: float) -> Lie:
+    """Answers come so late, but for the first two."""
+    waits = itertools.chain((0.0, 0.0), itertools.repeat(seconds))
+
+    def wait(code: int, body: bytes) -> tuple[int, Body]:
+        time.sleep(next(waits))
+        return code, body
+
+    return wait
+
+
 RECIPE, SEGMENTS = "GET .*/blocks/recipe", "POST .*/blocks/segments"
 TERMS, OPEN, PUT, COMMIT = (
     "POST .*/blocks/recipe",
@@ -242,6 +256,7 @@ TERMS, OPEN, PUT, COMMIT = (
     r"PUT .*/blocks/.*/\d+",
     "POST .*/blocks/.*/commit",
 )
+PROBED = "POST .*/blocks/probe"
 WHOLE_GET, WHOLE_PUT = "GET [0-9a-f]{64}", "PUT [0-9a-f]{64}(/parts/.*)?"
 
 
@@ -484,3 +499,42 @@ def test_terms_for_what_the_hub_has_not_end_in_a_whole_upload(
     assert upload(clone, fresh, [other]) == []
     assert liar.count(WHOLE_PUT) > 0
     assert caller.download(sha256(fresh), len(fresh)) == fresh
+
+
+# Deltas or whole
+
+
+@pytest.mark.parametrize(
+    ("wish", "slow", "whole"), [("auto", 0.0, True), ("auto", 0.5, False), ("deltas", 0.0, False), ("whole", 0.5, True)]
+)
+def test_it_goes_the_way_that_is_sooner(
+    clone: Rig, liar: Liar, fresh: bytes, monkeypatch: pytest.MonkeyPatch, wish: str, slow: float, whole: bool
+) -> None:
+    monkeypatch.setattr(choice, "LARGE", len(fresh))
+    monkeypatch.setattr(choice, "FAST", PROBE / 0.25)
+    clone.settings.append(("hundredweight.upload", wish))
+    liar.tell(PROBED, late(slow))
+    assert upload(clone, fresh, [OLD]) == []
+    assert (liar.count(WHOLE_PUT) > 0) == whole
+    assert (liar.count(PROBED) > 0) == (wish == "auto")
+
+
+def test_a_small_object_is_worth_no_probe(clone: Rig, liar: Liar, fresh: bytes) -> None:
+    assert upload(clone, fresh, [OLD]) == []
+    assert liar.count(PROBED) == liar.count(WHOLE_PUT) == 0
+
+
+def test_a_hub_that_knows_no_probes_gets_deltas(
+    clone: Rig, liar: Liar, fresh: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "LARGE", len(fresh))
+    liar.tell(PROBED, status(404))
+    assert upload(clone, fresh, [OLD]) == []
+    assert liar.count(WHOLE_PUT) == 0
+    assert liar.count(PROBED) == 1
+
+
+def test_a_wish_that_is_none_is_told(clone: Rig, fresh: bytes) -> None:
+    clone.settings.append(("hundredweight.upload", "sometimes"))
+    with pytest.raises(BadConfigValue, match=r"hundredweight\.upload"):
+        upload(clone, fresh)

@@ -25,6 +25,8 @@ SMALLEST = 64 << 10
 MAX_BASES = 16
 MAX_RECIPE = 32 << 20
 MAX_RANGES = 100_000
+PROBE = 1 << 20
+"""Bytes that are timed on their way to the server, where it matters how fast the link is."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _RECIPE = "the digest of a recipe"
 _DEPTHS = re.compile(r"[0-9]*")
@@ -38,6 +40,11 @@ def recipe_url(href: str) -> str:
 def segments_url(href: str) -> str:
     """POST a `Request` gives a pack stream."""
     return _below(href, "segments")
+
+
+def probe_url(href: str) -> str:
+    """POST takes up to `PROBE` bytes of anything and forgets them."""
+    return _below(href, "probe")
 
 
 def stream_url(href: str, stream: StreamName) -> str:

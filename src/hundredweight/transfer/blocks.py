@@ -39,6 +39,7 @@ from hundredweight.store.packer import Packer, SourceBases
 from hundredweight.store.recipe import Recipe
 from hundredweight.store.worth import LEAST_GAIN, gains
 from hundredweight.transfer.actions import Actions
+from hundredweight.transfer.choice import Choice
 from hundredweight.transfer.http import HttpError
 from hundredweight.transfer.part import PartFile, WrongContent
 from hundredweight.transfer.upload_session import UploadSession
@@ -127,13 +128,14 @@ class BlocksAdapter:
     def __init__(
         self, server: LfsServer, store: LooseStore, nearby: Nearby, parts: PartsAdapter | None, basic: BasicAdapter
     ) -> None:
-        """`parts` is for uploads."""
+        """`parts` is for uploads. Raises `BadConfigValue`."""
         self._server = server
         self._store = store
         self._nearby = nearby
         self._parts = parts
         self._basic = basic
         self._actions = Actions(server)
+        self._choice = Choice(server, self._actions)
         self._turn = threading.Lock()
 
     # Up
@@ -141,7 +143,8 @@ class BlocksAdapter:
     def upload(self, job: Job) -> None:
         """See `Adapter`."""
         assert self._parts is not None
-        if BLOCKS in job.answer.actions and self._upload_blocks(job, self._parts):
+        in_blocks = BLOCKS in job.answer.actions and not self._choice.whole(job)
+        if in_blocks and self._upload_blocks(job, self._parts):
             self._basic.verify(job)
         else:
             self._parts.upload(job)

@@ -8,15 +8,15 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from hundredweight.base.errors import CwtError
-from hundredweight.hub.context import in_thread, json_body, services_of
-from hundredweight.hub.errors import Unprocessable
+from hundredweight.hub.context import in_thread, json_body, services_of, steady_stream
+from hundredweight.hub.errors import TooLarge, Unprocessable
 from hundredweight.hub.objects.batch import BLOCKS_DOWN, BLOCKS_UP
 from hundredweight.hub.objects.grants import signed_grant
 from hundredweight.hub.objects.parts import COMMIT_SECONDS, take_part
 from hundredweight.hub.packs.catalog import BaseGone
 from hundredweight.hub.packs.exchange import Exchange
 from hundredweight.hub.packs.service import contents_of, pack_key
-from hundredweight.protocol.blocks import Bases, StreamName
+from hundredweight.protocol.blocks import PROBE, Bases, StreamName
 from hundredweight.protocol.blocks import Request as Wanted
 from hundredweight.protocol.message import MEDIA_TYPE
 from hundredweight.store.staged_pack import StagedPack
@@ -66,6 +66,17 @@ async def post_terms(request: Request) -> Response:
     offered = Bases.parse(await json_body(request))
     terms = await in_thread(_exchange(services_of(request), grant).terms, offered)
     return Response(terms.encode(), media_type=MEDIA_TYPE)
+
+
+async def post_probe(request: Request) -> Response:
+    """Nothing becomes of the body: the client wants to know how long it takes."""
+    signed_grant(request, BLOCKS_UP)
+    count = 0
+    async for chunk in steady_stream(request):
+        count += len(chunk)
+        if count > PROBE:
+            raise TooLarge(f"the request's body is longer than {PROBE} bytes")
+    return Response(b"{}", media_type=MEDIA_TYPE)
 
 
 async def post_stream(request: Request) -> Response:
@@ -154,6 +165,7 @@ ROUTES = [
     Route(_WHERE + "/recipe", get_recipe, methods=["GET"]),
     Route(_WHERE + "/recipe", post_terms, methods=["POST"]),
     Route(_WHERE + "/segments", post_segments, methods=["POST"]),
+    Route(_WHERE + "/probe", post_probe, methods=["POST"]),
     Route(_WHERE + "/{stream}", post_stream, methods=["POST"]),
     Route(_WHERE + "/{stream}/commit", post_commit, methods=["POST"]),
     Route(_WHERE + "/{stream}/{number:int}", put_part, methods=["PUT"]),
