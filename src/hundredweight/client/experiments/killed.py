@@ -1,0 +1,66 @@
+"""Runs whose `cwt exp run` was killed: recorded as such by the next command that looks."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hundredweight.base.errors import CwtError
+from hundredweight.base.trace import trace
+from hundredweight.client import lineage_settings
+from hundredweight.client.experiments import run_folder, worktrees
+from hundredweight.client.experiments.process import read_log
+from hundredweight.client.experiments.recording import Results, gather, write
+from hundredweight.client.experiments.snapshot import WorkFiles
+from hundredweight.client.workspace import open_workspace
+from hundredweight.lineage import experiments
+from hundredweight.lineage.record import Status
+
+if TYPE_CHECKING:
+    from hundredweight.client.experiments.recording import Outcome
+    from hundredweight.client.experiments.run_folder import RunFolder
+    from hundredweight.client.workspace import Workspace
+
+
+def collect(workspace: Workspace) -> list[Outcome]:
+    """Record what was killed since somebody looked last. Several at once share the work. Raises `GitError`, `WriteError`."""
+    found = []
+    for folder in run_folder.abandoned(workspace):
+        try:
+            outcome = _collect(workspace, folder)
+        finally:
+            folder.close()
+        if outcome is not None:
+            found.append(outcome)
+    return found
+
+
+def _collect(workspace: Workspace, folder: RunFolder) -> Outcome | None:
+    known = run_folder.load(folder)
+    outcome = None
+    if known is not None:
+        made, state = known
+        if run_folder.is_alive(state):
+            return None
+        git = worktrees.with_identity(workspace.git)
+        if not git.ok("show-ref", "--verify", "--quiet", experiments.REFS + made.id):
+            if made.status is Status.RUNNING:
+                made = run_folder.as_killed(folder, made, state)
+            results = _results(workspace, folder)
+            outcome = write(git, made, state, results, {**state.changes, **results.files}, read_log(folder.path))
+    worktrees.remove(workspace, folder.tree)
+    folder.remove()
+    return outcome
+
+
+def _results(workspace: Workspace, folder: RunFolder) -> Results:
+    """What the training logged; of one with a work tree of its own what it left there too."""
+    logged = folder.logged()
+    if os.path.isdir(folder.tree):
+        try:
+            inner = open_workspace(workspace.git.at(folder.tree), workspace.variables)
+            work = WorkFiles(inner, lineage_settings.of_work_tree(inner))
+            return gather(inner, work, work.results(), logged)
+        except CwtError as error:
+            trace(f"nothing of '{folder.tree}' is recorded: {error}")
+    return Results(logged)

@@ -1,0 +1,296 @@
+"""`cwt exp run`: trainings run and recorded, one in this work tree or many in work trees of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from hundredweight.base.errors import CwtError, UsageError
+from hundredweight.base.files import write_file
+from hundredweight.client import lineage_settings
+from hundredweight.client.experiments import grid, run_folder, trackers, worktrees
+from hundredweight.client.experiments.process import Log, Runner, read_log
+from hundredweight.client.experiments.recording import Survey, find_seed, gather, read_parameters, write
+from hundredweight.client.experiments.run_folder import State
+from hundredweight.client.experiments.snapshot import WorkFiles
+from hundredweight.lineage import record
+from hundredweight.lineage.record import Code, Record, Status
+
+if TYPE_CHECKING:
+    from hundredweight.client.experiments.grid import Setting
+    from hundredweight.client.experiments.process import Echo, Ended
+    from hundredweight.client.experiments.recording import Outcome
+    from hundredweight.client.experiments.run_folder import RunFolder
+    from hundredweight.client.experiments.snapshot import Snapshot
+    from hundredweight.client.workspace import Workspace
+    from hundredweight.lineage.settings import LineageSettings
+
+EXPERIMENT, METRICS = "CWT_EXPERIMENT", "CWT_METRICS"
+"""Variables of a training: its experiment's id, and the file that `hundredweight.log` writes to."""
+_LINKS = (".venv", "venv")
+
+
+class BranchTaken(UsageError):
+    """A branch of an experiment's name is there already, and stands elsewhere."""
+
+    hint = "give the experiment another --name, or leave out --branch"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """`jobs`: how many runs at once, each in a work tree of its own; 0: in this work tree, unless there are several.
+    `interactive`:
+    a single run has the terminal."""
+
+    command: tuple[str, ...]
+    name: str = ""
+    settings: tuple[str, ...] = ()
+    branch: bool = False
+    jobs: int = 0
+    interactive: bool = False
+
+
+class Listener(Protocol):
+    """Who hears how it goes; called from several threads when runs are parallel."""
+
+    def note(self, text: str) -> None: ...
+    def echo(self, name: str) -> Echo:
+        """Where the output of the run of that name goes; empty for the only one."""
+
+    def recorded(self, outcome: Outcome) -> None: ...
+
+
+@dataclass(slots=True)
+class _Plan:
+    """One run to do."""
+
+    name: str
+    run: tuple[Setting, ...]
+    assigned: grid.Assigned
+    command: list[str] = field(default_factory=list)
+    ref: str = ""
+
+
+class Experimenter:
+    """Runs what a request asks for in one work tree."""
+
+    def __init__(self, workspace: Workspace, request: RunRequest, listener: Listener) -> None:
+        if workspace.repository.bare:
+            raise UsageError("a bare repository has no work tree to train in", hint="run this in a clone of it")
+        self._workspace = workspace
+        self._request = request
+        self._listener = listener
+        self._settings = lineage_settings.of_work_tree(workspace)
+        self._work = WorkFiles(workspace, self._settings)
+        self._git = worktrees.with_identity(workspace.git)
+
+    def run(self) -> int:
+        """Run everything; the exit code of the first run that failed, else 0. Raises `UsageError`, `RecordInvalid`,
+        `NotRunnable`,
+        `GitError`, `WriteError`."""
+        plans = self._plans()
+        alone = len(plans) == 1 and not self._request.jobs
+        with Runner(interactive=self._request.interactive and alone) as runner:
+            if alone:
+                return self._in_place(plans[0], runner)
+            return self._apart(plans, runner)
+
+    def _plans(self) -> list[_Plan]:
+        runs = grid.parse_grid(self._request.settings)
+        keys = grid.varied(runs)
+        name = self._request.name or default_name(self._workspace, self._settings)
+        plans = []
+        for run in runs:
+            assigned = grid.assign(run, self._settings.parameters, self._read)
+            command, used = grid.fill(self._request.command, run)
+            plan = _Plan(grid.run_name(name, run, keys) if keys else name, run, assigned, command)
+            plan.ref = self._branch(plan.name) if self._request.branch else ""
+            plans.append(plan)
+        for setting in plans[0].assigned.loose:
+            if setting.key not in used:
+                variable = next(iter(grid.variables([setting])))
+                self._listener.note(f"no parameter file has '{setting.key}': the command gets it as {variable} alone")
+        return plans
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return self._work.read(name)
+        except FileNotFoundError:
+            return None
+
+    def _branch(self, name: str) -> str:
+        """The ref of a new branch, or of one that stands where the run begins. Raises `BranchTaken`, `UsageError`."""
+        ref = f"refs/heads/{name}"
+        if not self._git.ok("check-ref-format", ref):
+            raise UsageError(f"'{name}' cannot be the name of a branch", hint="give another --name")
+        at = self._git.run("rev-parse", "--verify", "--quiet", ref).out.decode().strip()
+        if at and at != self._work.head()[0]:
+            raise BranchTaken(f"there is a branch '{name}' already")
+        return ref
+
+    def _in_place(self, plan: _Plan, runner: Runner) -> int:
+        for path, data in plan.assigned.files.items():
+            write_file(os.path.join(self._workspace.repository.work_tree, path), data)
+        shot = self._work.before()
+        if shot.untracked:
+            some = f"'{shot.untracked[0]}'" + (f" and {len(shot.untracked) - 1} more" if shot.untracked[1:] else "")
+            self._listener.note(f"not in the experiment's commit, since git does not know them: {some}")
+        folder = run_folder.create(self._workspace, record.new_id(time.time()))
+        outcome, ended = self._record(
+            plan, folder, self._workspace, self._work, shot, shot, dict(shot.changes), runner, ""
+        )
+        if outcome.branch and self._git.run("symbolic-ref", "-q", "HEAD").out.decode().strip() == plan.ref:
+            self._settle(outcome)
+        self._listener.recorded(outcome)
+        return ended.code
+
+    def _apart(self, plans: list[_Plan], runner: Runner) -> int:
+        shot = self._work.before()
+        for plan in plans:
+            # What the files hold now counts for all, whoever edits them meanwhile.
+            plan.assigned.files.update(
+                {n: d for n in self._settings.parameters if n not in plan.assigned.files and (d := self._read(n))}
+            )
+        codes: dict[int, int] = {}
+        failures: list[CwtError] = []
+
+        def one(number: int) -> None:
+            if runner.stopped:
+                return
+            try:
+                codes[number] = self._in_tree(plans[number], shot, runner)
+            except CwtError as error:
+                failures.append(error)
+
+        with ThreadPoolExecutor(max(self._request.jobs, 1), thread_name_prefix="run") as pool:
+            waiting = [pool.submit(one, number) for number in range(len(plans))]
+            for item in waiting:
+                # In short waits: a signal is handled between them.
+                while not item.done():
+                    time.sleep(0.02)
+                item.result()
+        if failures:
+            raise failures[0]
+        if runner.stopped and len(codes) < len(plans):
+            self._listener.note(f"{len(plans) - len(codes)} runs were not begun")
+            return 128 + runner.stopped
+        return next((codes[number] for number in sorted(codes) if codes[number]), 0)
+
+    def _in_tree(self, plan: _Plan, shot: Snapshot, runner: Runner) -> int:
+        folder = run_folder.create(self._workspace, record.new_id(time.time()))
+        try:
+            parameters = {
+                path: self._git.text("hash-object", "-w", "--stdin", stdin=data)
+                for path, data in plan.assigned.files.items()
+            }
+            changes = shot.changes | parameters
+            tree = worktrees.tree_of(self._git, shot.tree, changes)
+            inner = worktrees.add(self._workspace, folder.tree, shot.commit, tree, (*self._settings.data, *_LINKS))
+            work = WorkFiles(inner, self._settings)
+            outcome, ended = self._record(plan, folder, inner, work, work.before(), shot, changes, runner, plan.name)
+        finally:
+            worktrees.remove(self._workspace, folder.tree)
+            folder.remove()
+        self._listener.recorded(outcome)
+        return ended.code
+
+    def _record(
+        self,
+        plan: _Plan,
+        folder: RunFolder,
+        workspace: Workspace,
+        work: WorkFiles,
+        shot: Snapshot,
+        start: Snapshot,
+        changes: dict[str, str | None],
+        runner: Runner,
+        shown: str,
+    ) -> tuple[Outcome, Ended]:
+        """Run and record. `shot` is the state of the work tree that it runs in, `start` that of the user's."""
+        now = time.time()
+        given = read_parameters(work, self._settings) | grid.as_values(plan.assigned.loose)
+        made = Record(
+            id=os.path.basename(folder.path),
+            name=plan.name,
+            status=Status.RUNNING,
+            command=tuple(plan.command),
+            started=record.utc(now),
+            code=Code(start.commit, start.dirty),
+            seed=find_seed(given, plan.command),
+            parameters=given,
+            base=start.base,
+        )
+        state = State(start.commit, plan.ref, changes, now)
+        folder.save(made, state)
+        cwd = os.path.join(workspace.repository.work_tree, self._workspace.repository.prefix)
+        variables = self._variables(plan, folder)
+        survey = Survey(self._git, self._settings, replace(start, changes=changes), plan.command, cwd, variables)
+
+        def begun(pid: int) -> None:
+            state.pid, state.born = pid, run_folder.birth(pid)
+            folder.save(made, state)
+
+        log = Log(folder.path)
+        try:
+            ended = runner.run(plan.command, cwd, variables, log, self._listener.echo(shown), begun)
+        except CwtError:
+            # Nothing ran: there is nothing to record.
+            survey.result()
+            log.close()
+            worktrees.remove(self._workspace, folder.tree)
+            folder.remove()
+            raise
+        log.close()
+        made = replace(made, status=_status(ended), exit_code=ended.code, seconds=round(ended.seconds, 3))
+        folder.save(made, state)
+        fresh = work.results(shot)
+        results = gather(workspace, work, fresh, folder.logged())
+        for text in results.notes:
+            self._listener.note(text)
+        around = survey.result()
+        made = replace(
+            made,
+            hardware=around.hardware,
+            environment=around.environment,
+            data=around.data,
+            trackers=trackers.find(cwd, variables, now),
+        )
+        files = changes | work.after(shot) | results.files
+        outcome = write(self._git, made, state, results, files, read_log(folder.path))
+        if not shown:
+            folder.remove()
+        return outcome, ended
+
+    def _variables(self, plan: _Plan, folder: RunFolder) -> dict[str, str]:
+        known = {name: value for name, value in self._workspace.variables.items() if name not in _REPOSITORY}
+        return known | grid.variables(plan.run) | {EXPERIMENT: os.path.basename(folder.path), METRICS: folder.metrics}
+
+    def _settle(self, outcome: Outcome) -> None:
+        """The branch that is checked out has moved: the index follows, and the files of the record stand in the work tree."""
+        git = self._workspace.git
+        top = self._workspace.repository.work_tree
+        listed = git.fields(
+            "ls-tree", "-r", "-z", "--name-only", outcome.commit, "--", outcome.record.path, outcome.record.folder
+        )
+        for path in listed:
+            write_file(os.path.join(top, path), git.output("cat-file", "blob", f"{outcome.commit}:{path}"))
+        git.run("reset", "--quiet", "--mixed")
+
+
+def default_name(workspace: Workspace, settings: LineageSettings) -> str:
+    """The model's name, else the repository's folder."""
+    name = settings.model or os.path.basename(workspace.repository.work_tree)
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "model"
+
+
+def _status(ended: Ended) -> Status:
+    if ended.stopped:
+        return Status.KILLED
+    return Status.DONE if ended.code == 0 else Status.FAILED
+
+
+_REPOSITORY = frozenset(("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"))
