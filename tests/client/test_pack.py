@@ -10,6 +10,7 @@ import pytest
 
 from hundredweight.base.ids import Oid
 from hundredweight.client import du, unpack
+from hundredweight.client.nearby import NearbyObjects
 from hundredweight.client.pack import execute, plan_pack
 from hundredweight.client.versions import NoVersions, list_versions
 from hundredweight.client.workspace import Workspace
@@ -253,6 +254,35 @@ def test_versions_that_are_not_here_are_counted(clone: Clone) -> None:
     (clone.folder / ".git/lfs/objects" / oid_of(b"gone")[:2] / oid_of(b"gone")[2:4] / oid_of(b"gone")).unlink()
     usage = du.measure(clone.workspace())
     assert (len(usage.costs), usage.missing, usage.raw) == (1, 1, 4)
+
+
+def test_a_partial_clone_fetches_nothing(clone: Clone, tmp_path: Path) -> None:
+    """Git would fetch each pointer that is merely looked at, one by one, and weights that missed LFS too."""
+    made = versions(3)
+    for data in made:
+        clone.commit_file("model.safetensors", data)
+    clone.git.output("config", "uploadpack.allowFilter", "true")
+    clone.git.at("").output("clone", "-q", "--filter=blob:none", clone.folder.as_uri(), str(tmp_path / "part"))
+    part = Clone(tmp_path / "part")
+
+    def missing() -> int:
+        listed = part.git.text("rev-list", "--objects", "--all", "--missing=print")
+        return sum(line.startswith("?") for line in listed.splitlines())
+
+    assert missing() == 2, "but for the newest, which is checked out"
+    for data in made:
+        part.store(data)
+    space = part.workspace()
+    assert [version.oid for version in list_versions(space)] == [oid_of(made[-1])]
+    plan = plan_pack(space, every=True)
+    assert {item.oid for item in plan.items} == {oid_of(data) for data in made}
+    execute(space, plan, ignore)
+    known = NearbyObjects(space).own(oid_of(made[-1]), len(made[-1]))
+    assert known is not None
+    near = NearbyObjects(space).near(known.recipe, "model.safetensors")
+    assert {each.recipe.oid for each in near} == {oid_of(data) for data in made[:-1]}, "what is packed is known anyway"
+    assert du.measure(space).objects == 3
+    assert missing() == 2
 
 
 def test_the_commands(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hundredweight.base.errors import DamageError
 from hundredweight.base.files import WriteError, write_file
 from hundredweight.base.ids import Oid
 from hundredweight.base.trace import trace
-from hundredweight.git.scan import read_pointers, small_blobs
+from hundredweight.git.scan import blobs_here, read_pointers, small_blobs
 from hundredweight.protocol.pointer import Pointer
 from hundredweight.store.bases import choose_predecessors
 from hundredweight.store.catalog import PackMissing
@@ -184,7 +184,7 @@ class NearbyObjects:
                 for blob in (words[3], words[2]):
                     if set(blob) != {"0"}:
                         blobs.setdefault(blob, name)
-        for pointer in read_pointers(git, small_blobs(git, blobs.items())):
+        for pointer in read_pointers(git, small_blobs(git, blobs_here(git, self._workspace.config, blobs.items()))):
             yield pointer.pointer.oid, pointer.pointer.size
 
     def _newest(self) -> Iterator[tuple[Oid, int]]:

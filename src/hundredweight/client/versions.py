@@ -1,6 +1,7 @@
 """The versions of LFS files, path by path, in the order in which history brought them: for what is done by history.
 
-What is staged counts as the newest version. Versions are found whether their objects are here or not.
+What is staged counts as the newest version. Versions are found whether their objects are here or not; in a partial clone, as far
+as their pointers are: nothing is fetched to find out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import UsageError
-from hundredweight.git.scan import FileVersion, index_entries, read_pointers, scan_versions, small_blobs
+from hundredweight.git.scan import FileVersion, blobs_here, index_entries, read_pointers, scan_versions, small_blobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,7 +69,7 @@ def _resolve(workspace: Workspace, listed: Iterator[FileVersion]) -> list[Versio
     files: dict[tuple[str, str], FileVersion] = {}
     for file in listed:
         files.setdefault((file.blob, file.path), file)
-    small = small_blobs(workspace.git, files)
+    small = small_blobs(workspace.git, blobs_here(workspace.git, workspace.config, files))
     pointers = {found.blob: found.pointer for found in read_pointers(workspace.git, small)}
     versions: dict[tuple[str, Oid], Version] = {}
     for file in files.values():

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import TypeVar
 
+    from hundredweight.git.config import Config
     from hundredweight.git.patterns import PathFilter
     from hundredweight.git.run import Git
     from hundredweight.protocol.pointer import Pointer
@@ -152,6 +153,22 @@ def small_blobs(git: Git, blobs: Iterable[tuple[str, str]]) -> Iterator[tuple[st
         for blob, path, answer in _asked(reader.infos, _first_paths(blobs)):
             if answer is not None and answer.kind == "blob" and answer.size < CUTOFF:
                 yield blob, path
+
+
+def blobs_here(git: Git, config: Config, blobs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Of (blob, path) pairs those whose blob is here, in order. Only a partial clone lacks any; git fetches what is merely looked
+    at there, one by one, be it a pointer or weights that missed LFS."""
+    promisors = config.subsections("remote", "promisor")
+    if not config.has("extensions.partialclone") and not any(
+        config.bool(f"remote.{name}.promisor") for name in promisors
+    ):
+        yield from blobs
+        return
+    pairs = list(blobs)
+    wanted = {blob for blob, _ in pairs}
+    listing = ("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)")
+    here = wanted.intersection(_records(git, listing, separator=b"\n"))
+    yield from (pair for pair in pairs if pair[0] in here)
 
 
 def _first_paths(blobs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
