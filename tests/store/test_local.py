@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from hundredweight.base.ids import Oid
+from hundredweight.store.catalog import PackMissing
 from hundredweight.store.local import LocalStore
+from hundredweight.store.packing import unpack
+from hundredweight.store.reader import SegmentMissing
 from tests.store.clone_store import CloneStore
 
 HEAVY = {"numpy", "blake3", "dataclasses", "typing", "re", "concurrent.futures", "collections"}
@@ -86,6 +89,33 @@ def loaded(code: str) -> set[str]:
         [sys.executable, "-S", "-c", f"{code}\n{listing}"], capture_output=True, check=True, text=True
     )
     return set(done.stdout.split())
+
+
+def test_an_object_that_is_unpacked_while_it_is_read(clone: CloneStore) -> None:
+    (oid,) = clone.add_versions(1, rows=9000)
+    data = clone.contents[oid]
+    clone.pack(oid)
+    reader = clone.fresh()
+    pieces, late = reader.open_stream(oid), reader.open_stream(oid, 1000, len(data) - 7)
+    begin = bytes(next(pieces))
+    assert len(begin) < len(data)
+    other = clone.fresh()
+    unpack(other, oid, other.packs)
+    assert other.remove_packed([oid]) > 0
+    assert begin + b"".join(pieces) == data
+    assert b"".join(late) == data[1000:-7]
+    Path(reader.path(oid)).unlink()
+    with pytest.raises(FileNotFoundError):
+        reader.open_stream(oid)
+
+
+def test_an_object_that_is_taken_out_while_it_is_read(clone: CloneStore) -> None:
+    (oid,) = clone.add_versions(1, rows=9000)
+    clone.pack(oid)
+    pieces = clone.fresh().open_stream(oid)
+    assert clone.fresh().remove_packed([oid]) > 0
+    with pytest.raises((PackMissing, SegmentMissing)):
+        b"".join(pieces)
 
 
 def test_nothing_heavy_is_loaded_to_find_an_object(clone: CloneStore) -> None:

@@ -6,6 +6,7 @@ A `Model` is one model, of one file or of several; its tensors' bytes are read o
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -94,22 +95,38 @@ class Extracted(OpenFile):
 
 
 class PackedFile:
-    """An object that stands in packs, decoded where it is read; called `name` in errors. `read` is thread-safe."""
+    """An object that stands in packs, decoded where it is read; called `name` in errors. `read` is thread-safe. Where the object
+    leaves the packs meanwhile, its loose copy at `path` is read on."""
 
-    def __init__(self, source: PackedSource, name: str) -> None:
-        self._source = source
+    def __init__(self, source: PackedSource, name: str, path: str) -> None:
+        self._source: PackedSource | OpenFile = source
+        self._path = path
+        self._leaving = threading.Lock()
         self.name = name
         self.size = source.size
 
     def read(self, offset: int, length: int) -> bytes:
+        from hundredweight.store.catalog import PackMissing  # noqa: PLC0415 - only where an object is packed
+        from hundredweight.store.reader import SegmentMissing  # noqa: PLC0415 - likewise
+
+        try:
+            return self._source.read(offset, length)
+        except (PackMissing, SegmentMissing):
+            if not os.path.exists(self._path):
+                raise
+        with self._leaving:
+            if not isinstance(self._source, OpenFile):
+                self._source = open_file(self._path, self.name)
         return self._source.read(offset, length)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill the buffer."""
-        buffer[:] = self._source.read(offset, len(buffer))
+        buffer[:] = self.read(offset, len(buffer))
 
     def close(self) -> None:
         """Harmless: the packs are the store's."""
+        if isinstance(self._source, OpenFile):
+            self._source.close()
 
 
 class Place(Protocol):
@@ -347,7 +364,7 @@ def open_stored(store: LocalStore, pointer: Pointer, name: str) -> Opened:
         return open_file(path, name)
     from hundredweight.store.reader import PackedSource  # noqa: PLC0415 - numpy, 100 ms; only where an object is packed
 
-    return PackedFile(PackedSource(store.packs.reader, recipe), name)
+    return PackedFile(PackedSource(store.packs.reader, recipe), name, path)
 
 
 def open_file(path: str, name: str = "") -> OpenFile:

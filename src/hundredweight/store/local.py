@@ -65,14 +65,42 @@ class LocalStore(LooseStore):
     def open_stream(self, oid: Oid, start: int = 0, end: int | None = None) -> Iterator[Buffer]:
         """The bytes `[start, end)` of the object in pieces of some MiB at most. From packs, each piece is verified before it is
         given; a loose file is trusted, as ever. Raises `FileNotFoundError` at once when the object is not here, and while reading
-        `OSError` and `DamageError`."""
+        `OSError` and `DamageError`. An object may be packed or unpacked meanwhile."""
         try:
-            flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-            return FilePieces(os.open(self.path(oid), flags), start, end, CHUNK)
+            return self._open_loose(oid, start, end)
         except FileNotFoundError:
-            if self.is_packed(oid):
-                return self.packs.open_stream(oid, start, end)
-            raise
+            if not self.is_packed(oid):
+                raise
+        from hundredweight.store.packfolder import NotPacked  # noqa: PLC0415 - only where there are packs
+
+        try:
+            return self._read_packed(oid, self.packs.open_stream(oid, start, end), start, end)
+        except NotPacked:
+            return self._open_loose(oid, start, end)
+
+    def _open_loose(self, oid: Oid, start: int, end: int | None) -> Iterator[Buffer]:
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        return FilePieces(os.open(self.path(oid), flags), start, end, CHUNK)
+
+    def _read_packed(self, oid: Oid, pieces: Iterator[Buffer], start: int, end: int | None) -> Iterator[Buffer]:
+        """Where the object leaves the packs amid reading, `cwt unpack` has made its loose copy before."""
+        from hundredweight.store.catalog import PackMissing  # noqa: PLC0415 - only where there are packs
+        from hundredweight.store.reader import SegmentMissing  # noqa: PLC0415 - likewise
+
+        at = start
+        try:
+            for piece in pieces:
+                yield piece
+                at += len(piece)
+            return
+        except (PackMissing, SegmentMissing):
+            try:
+                rest = self._open_loose(oid, at, end)
+            except FileNotFoundError:
+                rest = None
+            if rest is None:
+                raise
+        yield from rest
 
     def open_content(self, oid: Oid) -> int:
         """A descriptor of the object's bytes, at their beginning: the loose copy, or, made from packs, a file without a name. The
@@ -83,7 +111,7 @@ class LocalStore(LooseStore):
             if not self.is_packed(oid):
                 raise
         with self.writer() as copy:
-            for piece in self.packs.open_stream(oid):
+            for piece in self.open_stream(oid):
                 copy.write(piece)
             descriptor = os.dup(copy.descriptor)
         os.lseek(descriptor, 0, os.SEEK_SET)
