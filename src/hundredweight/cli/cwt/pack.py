@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
+from hundredweight.base.clock import SystemClock
 from hundredweight.base.sizes import format_size
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.packing import PackMeter, line, objects, tell
 from hundredweight.cli.tasks import Tasks
+from hundredweight.client.caches import sweep_caches
 from hundredweight.client.pack import execute, plan_pack
 
 TYPE_CHECKING = False
@@ -46,4 +48,5 @@ def run(args: list[str], environment: Environment) -> int:
         outcome = execute(workspace, plan, meter.advance)
     finally:
         tasks.finish()
+    sweep_caches(workspace, SystemClock().now())
     return tell(outcome)

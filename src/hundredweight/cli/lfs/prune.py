@@ -72,6 +72,7 @@ def run(args: list[str], environment: Environment) -> int:
     if options.dry_run:
         return 0
     code = _delete(workspace, plan, tasks) if plan.prunable else 0
+    _sweep(workspace)
     return _pack(workspace, tasks, verbose=options.verbose) or code
 
 
@@ -82,6 +83,13 @@ def _delete(workspace: Workspace, plan: PrunePlan, tasks: Tasks) -> int:
     for oid, error in failed:
         sys.stderr.write(f"Failed to remove file {workspace.store.path(oid)}: {error.strerror}\n")
     return _stop("Prune failed, see errors above") if failed else 0
+
+
+def _sweep(workspace: Workspace) -> None:
+    from hundredweight.base.clock import SystemClock
+    from hundredweight.client.caches import sweep_caches
+
+    sweep_caches(workspace, SystemClock().now())
 
 
 def _pack(workspace: Workspace, tasks: Tasks, *, verbose: bool) -> int:
