@@ -172,6 +172,26 @@ def test_a_pack_that_a_crash_left_is_removed(packing: Packing) -> None:
     assert packing.caller.download(oid, len(weights(0))) == weights(0)
 
 
+def test_a_loose_copy_that_a_crash_left_beside_its_pack_is_removed(packing: Packing) -> None:
+    """Unless the pack does not give the object: then it is the only one."""
+    good, bad = weights(0), random.Random(2).randbytes(50_000) * 3
+    oids = [packing.caller.upload(data) for data in (good, bad)]
+    paths = [Path(packing.hub.services.settings.objects_folder) / oid[:2] / oid[2:4] / oid for oid in oids]
+    assert packing.pack_all() == 2
+    for path, data in zip(paths, (good, bad), strict=True):
+        path.write_bytes(data)
+    pack = packing.hub.services.packs.tables.place(Oid(oids[1]))
+    assert pack is not None
+    (damaged,) = [path for path in packing.packs() if path.stem == pack.pack]
+    damaged.chmod(0o644)
+    damaged.write_bytes(damaged.read_bytes()[:-60_000] + bytes(60_000))
+    assert packing.packer.drop_doubles() == 1
+    assert [path.exists() for path in paths] == [False, True]
+    assert len(packing.failures) == 1
+    for oid, data in zip(oids, (good, bad), strict=True):
+        assert packing.caller.download(oid, len(data)) == data
+
+
 def test_damage_in_a_loose_object_is_told_and_the_object_is_kept(packing: Packing) -> None:
     oid = packing.caller.upload(weights(0))
     path = packing.hub.services.store.local_path(Oid(oid))

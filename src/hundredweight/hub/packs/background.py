@@ -13,12 +13,13 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from hundredweight.backend.interface import KeyMissing
 from hundredweight.base.allocator import give_back_freed_memory
 from hundredweight.base.errors import CwtError, DamageError
 from hundredweight.base.ids import Oid
 from hundredweight.hub.packs.service import WORKERS, contents_of, open_index, pack_key
 from hundredweight.store.bases import choose_predecessors
-from hundredweight.store.catalog import Location
+from hundredweight.store.catalog import Location, PackMissing
 from hundredweight.store.pack import PackStreamWriter
 from hundredweight.store.packer import Packer
 from hundredweight.store.reader import ObjectReader
@@ -85,6 +86,7 @@ class BackgroundPacker:
 
     def pack_all(self) -> int:
         """Pack everything that can be packed now, in the caller's thread; how many objects were."""
+        self.drop_doubles()
         count = 0
         while todo := self._todo():
             for oid, size in todo:
@@ -93,13 +95,42 @@ class BackgroundPacker:
                 count += self._try(oid, size)
         return count
 
+    def drop_doubles(self) -> int:
+        """Remove the loose copies of packed objects that a crash left between rows and removal, where the packs give the objects;
+        how many."""
+        count = 0
+        try:
+            loose = [oid for oid, _ in self._store.ids()]
+            for oid in self._packs.tables.packed(loose):
+                if self._is_readable(oid):
+                    count += self._store.remove_loose(oid)
+        except _Ending:
+            return count
+        except CwtError as error:
+            self._report(error)
+        return count
+
+    def _is_readable(self, oid: Oid) -> bool:
+        digest = hashlib.sha256()
+        try:
+            for piece in self._packs.content(oid):
+                digest.update(piece)
+                self.pause()
+        except (DamageError, KeyMissing, PackMissing) as error:
+            self._report(error)
+            return False
+        return digest.hexdigest() == oid
+
     def _run(self) -> None:
         _lower_priority()
-        given_back = False
+        given_back = looked = False
         while not self._ending.wait(IDLE_SECONDS):
             if not self._activity.quiet_for(IDLE_SECONDS):
                 given_back = False
                 continue
+            if not looked:
+                self.drop_doubles()
+                looked = True
             given_back = not self._round() and given_back
             if not given_back:
                 # Once for each time that the hub comes to rest: what many requests at once took need not stay.
