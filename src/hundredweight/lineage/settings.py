@@ -14,7 +14,8 @@ FILE = "hundredweight.toml"
 class LineageSettings:
     """What the file says; everything has a default, so a repository without the file has settings too.
 
-    `weights`, `data`, `parameters`, `metrics` are paths or patterns from the top. `minimum` holds the least value of metrics
+    `weights`, `data`, `parameters`, `metrics` are paths or patterns from the top; `command` is the training, as a shell has its
+    words. `minimum` holds the least value of metrics
     that a release may have, `maximum` the largest.
     """
 
@@ -26,6 +27,7 @@ class LineageSettings:
     parameters: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     environment: str = ""
+    command: str = ""
     card: str = "README.md"
     minimum: dict[str, float] = field(default_factory=dict)
     maximum: dict[str, float] = field(default_factory=dict)
@@ -47,6 +49,7 @@ def parse(data: bytes, where: str = FILE) -> LineageSettings:
         parameters=runs.texts("parameters"),
         metrics=runs.texts("metrics"),
         environment=runs.text("environment"),
+        command=runs.text("command"),
         card=release.text("card", "README.md"),
         minimum=_bounds(release, "minimum"),
         maximum=_bounds(release, "maximum"),

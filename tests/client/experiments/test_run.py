@@ -173,9 +173,18 @@ def test_the_branch_that_is_checked_out_takes_the_experiment(person: Person) -> 
     exp_run(person, folder, "--name", "next", "--", "true")
     assert {other.record.base for other in found(person, folder)} == {"", made.record.id}
     person.commit(folder, {}, "on")
+    exp_run(person, folder, "--branch", "exp/a", "--set", "lr=1,2", "--", "true")
+    assert person.git("branch", "--list", "exp/*", cwd=folder).split() == ["exp/a-lr=1", "exp/a-lr=2"]
     person.git("branch", "taken", "HEAD~1", cwd=folder)
     assert exp_run(person, folder, "--name", "taken", "--branch", "--", "true", check=False).returncode == 2
-    assert len(found(person, folder)) == 2
+    assert len(found(person, folder)) == 4
+
+
+def test_the_settings_may_name_the_command(person: Person) -> None:
+    folder = project(person)
+    settings = folder / "hundredweight.toml"
+    settings.write_text(settings.read_text() + "command = \"sh -c 'echo {lr}'\"\n")
+    assert exp_run(person, folder, "--set", "lr=2").stdout == "2\n"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ DESCRIPTION = (
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="cwt exp run",
-        usage="cwt exp run [--name NAME] [--set KEY=VALUE[,VALUE...]] [--branch] [--jobs N] -- COMMAND...",
+        usage="cwt exp run [--name NAME] [--set KEY=VALUE[,VALUE...]] [--branch [BRANCH]] [--jobs N] [-- COMMAND...]",
         description=DESCRIPTION,
     )
     made.add_argument("--name", default="", help="what the experiment is called, by default like the model")
@@ -45,7 +45,11 @@ def parser() -> argparse.ArgumentParser:
         "them, make one run each. The command gets it as CWT_PARAM_KEY too, and in place of {KEY} among its words",
     )
     made.add_argument(
-        "--branch", action="store_true", help="make a branch of that name too, or move it where it stands at HEAD"
+        "--branch",
+        nargs="?",
+        const="",
+        metavar="BRANCH",
+        help="make a branch too, by default of the experiment's name; one that stands at HEAD is moved",
     )
     made.add_argument(
         "--jobs",
@@ -54,7 +58,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="run so many at once, each in a work tree of its own; several runs get one each in any case",
     )
-    made.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the training, behind '--'")
+    made.add_argument(
+        "command",
+        nargs=argparse.REMAINDER,
+        metavar="COMMAND",
+        help="the training, behind '--'; by default 'command' under [experiment] in hundredweight.toml",
+    )
     return made
 
 
@@ -62,20 +71,18 @@ def run(args: list[str], environment: Environment) -> int:
     place = args.index("--") if "--" in args else len(args)
     options = parser().parse_args(args[:place])
     command = options.command + args[place + 1 :]
-    if not command:
-        raise UsageError("name a command to run", hint="run 'cwt exp run -- python train.py'")
     if options.jobs < 0:
         raise UsageError(f"'{options.jobs}' is no number of jobs")
-    if rank(environment.variables) > 0:
-        # Under torchrun or srun every process comes here; the first one records.
-        sys.stdout.flush()
-        os.execvpe(command[0], command, environment.variables)
     workspace = open_workspace(Git(), environment.variables)
-    tell_killed(collect(workspace))
     request = RunRequest(
         tuple(command), options.name, tuple(options.set), options.branch, options.jobs, interactive=sys.stdin.isatty()
     )
-    return Experimenter(workspace, request, _Terminal()).run()
+    experimenter = Experimenter(workspace, request, _Terminal())
+    if rank(environment.variables) > 0:
+        # Under torchrun or srun every process comes here; the first one records.
+        os.execvpe(experimenter.command[0], experimenter.command, environment.variables)
+    tell_killed(collect(workspace))
+    return experimenter.run()
 
 
 class _Terminal:

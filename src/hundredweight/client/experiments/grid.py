@@ -74,7 +74,7 @@ def varied(runs: Sequence[Sequence[Setting]]) -> list[str]:
 def run_name(name: str, run: Sequence[Setting], keys: Sequence[str]) -> str:
     """What a run of a grid is called: `digits-lr=1e-5`; also the name of its branch."""
     parts = [f"{setting.key.rpartition('.')[2]}={shown(setting.value)}" for setting in run if setting.key in keys]
-    return re.sub(r"[^\w.=+-]+", "-", "-".join((name, *parts))).strip("-.")
+    return re.sub(r"[^\w./=+-]+", "-", "-".join((name, *parts))).strip("-.")
 
 
 def shown(value: object) -> str:

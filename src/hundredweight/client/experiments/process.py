@@ -104,6 +104,13 @@ def read_log(folder: str) -> bytes:
     return _settled(head + tail[cut:])
 
 
+def settled_log(data: bytes) -> bytes:
+    """A whole log within the bounds of a record's."""
+    cut = max(len(data) - HEAD_SIZE - TAIL_SIZE, 0)
+    middle = b"\n[... %d bytes left out ...]\n" % cut if cut else b""
+    return _settled(data[:HEAD_SIZE] + middle + data[HEAD_SIZE + cut :])
+
+
 def _settled(data: bytes) -> bytes:
     """Of a line that was written over and over (a progress bar) what it showed at last."""
     lines = data.replace(b"\r\n", b"\n").split(b"\n")

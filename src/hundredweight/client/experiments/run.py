@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from hundredweight.client.experiments.run_folder import State
 from hundredweight.client.experiments.snapshot import WorkFiles
 from hundredweight.lineage import record
 from hundredweight.lineage.record import Code, Record, Status
+from hundredweight.lineage.settings import FILE
 
 if TYPE_CHECKING:
     from hundredweight.client.experiments.grid import Setting
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from hundredweight.client.experiments.run_folder import RunFolder
     from hundredweight.client.experiments.snapshot import Snapshot
     from hundredweight.client.workspace import Workspace
+    from hundredweight.git.run import Git
     from hundredweight.lineage.settings import LineageSettings
 
 EXPERIMENT, METRICS = "CWT_EXPERIMENT", "CWT_METRICS"
@@ -37,19 +40,20 @@ _LINKS = (".venv", "venv")
 class BranchTaken(UsageError):
     """A branch of an experiment's name is there already, and stands elsewhere."""
 
-    hint = "give the experiment another --name, or leave out --branch"
+    hint = "name another branch: --branch NAME"
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """`jobs`: how many runs at once, each in a work tree of its own; 0: in this work tree, unless there are several.
+    """`command` is empty for the one that the settings name. `branch` names a branch, empty for one like the experiment; None: no
+    branch. `jobs`: how many runs at once, each in a work tree of its own; 0: in this work tree, unless there are several.
     `interactive`:
     a single run has the terminal."""
 
     command: tuple[str, ...]
     name: str = ""
     settings: tuple[str, ...] = ()
-    branch: bool = False
+    branch: str | None = None
     jobs: int = 0
     interactive: bool = False
 
@@ -85,6 +89,7 @@ class Experimenter:
         self._request = request
         self._listener = listener
         self._settings = lineage_settings.of_work_tree(workspace)
+        self.command = request.command or _words(self._settings.command)
         self._work = WorkFiles(workspace, self._settings)
         self._git = worktrees.with_identity(workspace.git)
 
@@ -106,9 +111,14 @@ class Experimenter:
         plans = []
         for run in runs:
             assigned = grid.assign(run, self._settings.parameters, self._read)
-            command, used = grid.fill(self._request.command, run)
+            command, used = grid.fill(self.command, run)
             plan = _Plan(grid.run_name(name, run, keys) if keys else name, run, assigned, command)
-            plan.ref = self._branch(plan.name) if self._request.branch else ""
+            branch = self._request.branch
+            if branch is not None:
+                commit = self._work.head()[0]
+                plan.ref = find_branch(
+                    self._git, (grid.run_name(branch, run, keys) if keys else branch) if branch else plan.name, commit
+                )
             plans.append(plan)
         for setting in plans[0].assigned.loose:
             if setting.key not in used:
@@ -121,16 +131,6 @@ class Experimenter:
             return self._work.read(name)
         except FileNotFoundError:
             return None
-
-    def _branch(self, name: str) -> str:
-        """The ref of a new branch, or of one that stands where the run begins. Raises `BranchTaken`, `UsageError`."""
-        ref = f"refs/heads/{name}"
-        if not self._git.ok("check-ref-format", ref):
-            raise UsageError(f"'{name}' cannot be the name of a branch", hint="give another --name")
-        at = self._git.run("rev-parse", "--verify", "--quiet", ref).out.decode().strip()
-        if at and at != self._work.head()[0]:
-            raise BranchTaken(f"there is a branch '{name}' already")
-        return ref
 
     def _in_place(self, plan: _Plan, runner: Runner) -> int:
         for path, data in plan.assigned.files.items():
@@ -281,10 +281,35 @@ class Experimenter:
         git.run("reset", "--quiet", "--mixed")
 
 
+def find_branch(git: Git, name: str, commit: str) -> str:
+    """The ref of a new branch, or of one that stands at `commit`. Raises `BranchTaken`, `UsageError`."""
+    ref = f"refs/heads/{name}"
+    if not git.ok("check-ref-format", ref):
+        raise UsageError(f"'{name}' cannot be the name of a branch", hint="name another: --branch NAME")
+    at = git.run("rev-parse", "--verify", "--quiet", ref).out.decode().strip()
+    if at and at != commit:
+        raise BranchTaken(f"there is a branch '{name}' already, at another commit than HEAD")
+    return ref
+
+
 def default_name(workspace: Workspace, settings: LineageSettings) -> str:
     """The model's name, else the repository's folder."""
     name = settings.model or os.path.basename(workspace.repository.work_tree)
     return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "model"
+
+
+def _words(command: str) -> tuple[str, ...]:
+    """Raises `UsageError` where the settings name no command, or one that no shell would read."""
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise UsageError(f"the command in '{FILE}' makes no sense: {error}") from error
+    if not words:
+        raise UsageError(
+            "name a command to run",
+            hint=f"run 'cwt exp run -- python train.py', or set 'command' under [experiment] in '{FILE}'",
+        )
+    return words
 
 
 def _status(ended: Ended) -> Status:
