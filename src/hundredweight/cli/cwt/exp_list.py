@@ -9,11 +9,13 @@ import json
 import shutil
 import sys
 
+from hundredweight.cli.experiment_report import tell_killed
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.markdown import code, escape, format_markdown
 from hundredweight.cli.pager import Pager
 from hundredweight.cli.table import format_table
 from hundredweight.cli.weights import printable
+from hundredweight.client.experiments.killed import collect
 from hundredweight.client.experiments.names import rows_of
 from hundredweight.client.experiments.table import Condition, columns, get, order, select, tabulate, text_of
 
@@ -63,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: list[str], environment: Environment) -> int:
     options = parser().parse_args(join_sort(args))
     workspace = open_clone(environment)
+    tell_killed(collect(workspace))
     found = rows_of(workspace)
     rows = order(
         select(found.rows, [Condition.parse(text) for text in options.where]),
