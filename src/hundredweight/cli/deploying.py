@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
     from hundredweight.client.deploy.deploy import Outcome
 
+LONGEST = 1e6
 OWN_NAME = "-"
 """`--tag` without a name."""
 
@@ -39,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser, default: str) -> None:
     add("--reload", metavar="CMD", help="a shell command that ends instead, such as 'systemctl restart NAME'")
     add("--health", metavar="URL|CMD", help="a URL that must answer 200, or a shell command that must end with 0")
     add("--health-timeout", metavar="S", type=float, help="seconds until the version must be healthy (60)")
+    add(
+        "--stop-timeout", metavar="S", type=float, help="seconds from SIGTERM to SIGKILL when the service is ended (10)"
+    )
     add(
         "--keep",
         metavar="N",
@@ -61,8 +65,9 @@ def changes(options: argparse.Namespace) -> Changes:
     """Raises `UsageError`."""
     if options.run and options.reload:
         raise UsageError("--run and --reload exclude each other", hint="a service that stays has --run alone")
-    if options.health_timeout is not None and not 0 < options.health_timeout < 1e6:
-        raise UsageError("--health-timeout is no number of seconds")
+    for name, seconds in (("health", options.health_timeout), ("stop", options.stop_timeout)):
+        if seconds is not None and not 0 < seconds < LONGEST:
+            raise UsageError(f"--{name}-timeout is no number of seconds")
     if options.keep is not None and options.keep < 0:
         raise UsageError("--keep is no number of versions")
     return Changes(
@@ -72,6 +77,7 @@ def changes(options: argparse.Namespace) -> Changes:
         options.reload,
         options.health,
         options.health_timeout,
+        options.stop_timeout,
         options.keep,
     )
 

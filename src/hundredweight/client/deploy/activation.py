@@ -102,7 +102,7 @@ class Activation:
         self._tell(FAILED, reason=_reason(cause), to=old)
         try:
             if before is None:
-                service.stop(self.target)
+                service.stop(self.target, self.settings.stop_timeout)
             else:
                 again = Activation(
                     self.target,
@@ -142,7 +142,7 @@ def mend(target: Target, journal: Journal, history: History, variables: Mapping[
         target.switch(folder)
     _, runs = service.running(target)
     if serving is None:
-        service.stop(target)
+        service.stop(target, last.settings.stop_timeout)
     elif (serving.settings.run and runs != folder) or (last.switched and serving.settings.reload):
         told = service.variables_for(target, folder, serving.number, serving.what, variables)
         try:

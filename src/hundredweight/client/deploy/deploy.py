@@ -60,6 +60,7 @@ class Changes:
     reload: str | None = None
     health: str | None = None
     health_timeout: float | None = None
+    stop_timeout: float | None = None
     keep: int | None = None
 
     def on(self, before: Settings) -> Settings:

@@ -19,6 +19,7 @@ ANSWER_SECONDS = 5.0
 SETTLE_SECONDS = 0.5
 """How long a service without a health check must run to count as started."""
 STATUS_OK = 200
+_URLS = ("http://", "https://")
 
 
 class Unhealthy(LocalError):
@@ -42,11 +43,7 @@ def wait(check: str, folder: str, variables: Mapping[str, str], seconds: float, 
         if check:
             said = _ask(check, folder, variables, left)
             if not said:
-                # What answered must be the new service, not a stranger on its port.
-                if gone := ended():
-                    raise Unhealthy(
-                        f"the service {gone}, though '{check}' succeeded: does something else listen there?"
-                    )
+                _confirm(check, ended, at_once=pause == FIRST_PAUSE)
                 return time.monotonic() - begin
         time.sleep(max(0.0, min(pause, end - time.monotonic())))
         pause = min(pause * 1.5, LAST_PAUSE)
@@ -55,9 +52,18 @@ def wait(check: str, folder: str, variables: Mapping[str, str], seconds: float, 
     return time.monotonic() - begin
 
 
+def _confirm(check: str, ended: Callable[[], str], *, at_once: bool) -> None:
+    """What answered must be the new service, not a stranger on its port: one that answers before the service can have started
+    gives it time to find that out. Raises `Unhealthy`."""
+    if at_once and check.startswith(_URLS):
+        time.sleep(SETTLE_SECONDS)
+    if gone := ended():
+        raise Unhealthy(f"the service {gone}, though '{check}' succeeded: does something else listen there?")
+
+
 def _ask(check: str, folder: str, variables: Mapping[str, str], left: float) -> str:
     """What is wrong; empty when all is well."""
-    if not check.startswith(("http://", "https://")):
+    if not check.startswith(_URLS):
         code, said = run_command(check, folder, variables, left)
         if code is None:
             return "it did not end"

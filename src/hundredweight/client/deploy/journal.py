@@ -71,6 +71,7 @@ class Settings:
     reload: str = ""
     health: str = ""
     health_timeout: float = 60.0
+    stop_timeout: float = 10.0
     keep: int = 3
 
     @classmethod
@@ -84,6 +85,7 @@ class Settings:
             fields.text("reload"),
             fields.text("health"),
             fields.number("health_timeout", plain.health_timeout),
+            fields.number("stop_timeout", plain.stop_timeout),
             fields.integer("keep", plain.keep),
         )
 

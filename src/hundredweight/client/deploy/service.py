@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from hundredweight.client.deploy.journal import Settings, What
     from hundredweight.client.deploy.target import Target
 
-STOP_SECONDS = 10.0
-"""What a service gets for its requests in progress, before it is killed."""
 RELOAD_SECONDS = 120.0
 SAID = 400
 
@@ -80,20 +78,20 @@ def apply(target: Target, folder: str, settings: Settings, variables: Mapping[st
     """Let the service be that of the version `folder`: the old process is ended, a new one started; or the reload command is run.
     Without either, a service of an earlier deployment is ended. Raises `ServiceFailed`, `WriteError`."""
     if settings.run:
-        return _start(target, folder, settings.run, variables, lock)
-    stop(target)
+        return _start(target, folder, settings, variables, lock)
+    stop(target, settings.stop_timeout)
     if settings.reload:
         _reload(target, folder, settings.reload, variables)
     return None
 
 
-def stop(target: Target) -> None:
+def stop(target: Target, seconds: float) -> None:
     """End the service that `service.json` knows, and one that was being ended. Raises `WriteError`."""
     told = _told(target)
     for known in (told, told.get("stopping")) if isinstance(told, dict) else ():
         process = ProcessId.parse(known)
         if process is not None:
-            process.stop(STOP_SECONDS)
+            process.stop(seconds)
     try:
         os.unlink(target.service)
     except FileNotFoundError:
@@ -112,12 +110,12 @@ def _told(target: Target) -> dict[str, object]:
     return told if isinstance(told, dict) else {}
 
 
-def _start(target: Target, folder: str, run: str, variables: Mapping[str, str], lock: int) -> Started:
+def _start(target: Target, folder: str, settings: Settings, variables: Mapping[str, str], lock: int) -> Started:
     told = _told(target)
     stopping = ProcessId.parse(told.get("stopping"))
     if stopping is not None:
         # A command was killed while its launcher did this.
-        stopping.stop(STOP_SECONDS)
+        stopping.stop(settings.stop_timeout)
     old = ProcessId.parse(told)
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
@@ -125,9 +123,9 @@ def _start(target: Target, folder: str, run: str, variables: Mapping[str, str], 
         "path": target.path(folder),
         "service": target.service,
         "folder": folder,
-        "run": run,
+        "run": settings.run,
         "old": old.as_fields() if old is not None and old.alive else None,
-        "stop_seconds": STOP_SECONDS,
+        "stop_seconds": settings.stop_timeout,
         "report": writer,
         "closing": [writer, lock],
     }
@@ -152,7 +150,7 @@ def _start(target: Target, folder: str, run: str, variables: Mapping[str, str], 
     started = Started(pid)
     if said:
         os.waitpid(pid, 0)
-        raise ServiceFailed(f"cannot start '{run}': {said}")
+        raise ServiceFailed(f"cannot start '{settings.run}': {said}")
     return started
 
 
