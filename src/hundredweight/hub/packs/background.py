@@ -11,12 +11,14 @@ import hashlib
 import os
 import threading
 import time
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from hundredweight.backend.interface import KeyMissing
 from hundredweight.base.allocator import give_back_freed_memory
 from hundredweight.base.errors import CwtError, DamageError
 from hundredweight.base.ids import Oid
+from hundredweight.hub.database.statements import SLICE
 from hundredweight.hub.packs.service import WORKERS, contents_of, open_index, pack_key
 from hundredweight.store.bases import choose_predecessors
 from hundredweight.store.catalog import Location, PackMissing
@@ -100,10 +102,10 @@ class BackgroundPacker:
         how many."""
         count = 0
         try:
-            loose = [oid for oid, _ in self._store.ids()]
-            for oid in self._packs.tables.packed(loose):
-                if self._is_readable(oid):
-                    count += self._store.remove_loose(oid)
+            loose = (oid for oid, _ in self._store.ids())
+            while batch := list(islice(loose, SLICE)):
+                for oid in self._packs.tables.packed(batch):
+                    count += self._is_readable(oid) and self._store.remove_loose(oid)
         except _Ending:
             return count
         except CwtError as error:
