@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Assignment", "Facts", "Period", "Registry", "Release", "assignments", "find_releases", "read", "resolve"]
 
+SUBJECT = "Release"
+"""What the message of a release's tag begins with, before its name."""
 RELEASE_TRAILER = "Release: "
 """In an assignment's message: which release of that commit is meant."""
 LATEST = ("latest", "greatest")
@@ -290,7 +292,7 @@ class _Tag:
             self.commit,
             utc(self.seconds),
             self.author,
-            self.message,
+            self.message.removeprefix(f"{SUBJECT} {self.parsed.name}").strip(),
             self.signed,
             said.facts if said else Facts(),
             fault=fault,

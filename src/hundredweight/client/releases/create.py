@@ -88,7 +88,7 @@ class CreatePlan:
 
     @property
     def message(self) -> str:
-        parts = [f"Release {self.name.tag}", self.notes.strip()]
+        parts = [f"{releases.SUBJECT} {self.name.tag}", self.notes.strip()]
         version = str(self.name.version) if self.name.version else ""
         return "\n\n".join(part for part in parts if part) + "\n\n" + block.write(self.name.model, version, self.facts)
 
