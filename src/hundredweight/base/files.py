@@ -222,6 +222,22 @@ def write_file(path: str, data: bytes, *, mode: int = 0o666, durable: bool = Fal
         target.commit()
 
 
+def append(path: str, data: bytes) -> None:
+    """Add to the end of a file, made when missing, in one piece: what several processes append never mixes. Raises
+    `WriteError`."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags, 0o666)
+        try:
+            count = os.write(descriptor, data)
+            while count < len(data):
+                count += os.write(descriptor, data[count:])
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise WriteError(path, error) from error
+
+
 def read_chunks(descriptor: int, size: int = COPY_CHUNK) -> Iterator[bytes]:
     while chunk := os.read(descriptor, size):
         yield chunk
