@@ -52,6 +52,10 @@ class Candidates:
                     break
         return found
 
+    def origin(self, candidate: Candidate) -> int:
+        """Which of the predecessors has it, the nearest."""
+        return next(number for number, before in enumerate(self._before) if candidate.id in before.ids)
+
     def _tensor_base(self, before: _Predecessor, number: int) -> Candidate | None:
         """The segment that begins at the same element of the same tensor."""
         start = self._offsets[number]

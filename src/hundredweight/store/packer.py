@@ -42,6 +42,9 @@ LOOK_AHEAD = 24 << 20
 """Bytes of segments that are taken up before the one that is written next."""
 PLANNED = 256
 """Segments whose bases are looked up at once."""
+SCOUTS = 12
+"""Segments for which all bases are tried. Where these agree on one predecessor, the others take it untried: to try bases takes
+as long as to encode, and each has to be decoded first."""
 SHORTENED = MAX_DEPTH // 2
 """Where a chain is full, the ancestor at this depth is the base instead: some versions later the chain is full again, and deltas
 that skip a few versions are little longer than those that skip none."""
@@ -98,12 +101,20 @@ class PackResult:
         )
 
 
+class _Base(NamedTuple):
+    """A base that a segment may have, the depth that a delta then gets, and the number of the predecessor it comes from."""
+
+    candidate: Candidate
+    depth: int
+    origin: int
+
+
 class _Job(NamedTuple):
-    """A segment to encode, where it stands in the source, and the bases it may have with the depth that a delta gets."""
+    """A segment to encode, and where it stands in the source."""
 
     segment: Segment
     offset: int
-    bases: Sequence[tuple[Candidate, int]]
+    bases: Sequence[_Base]
 
 
 class _Block(NamedTuple):
@@ -144,7 +155,8 @@ class Packer:
         encoded = recipe.encode()
         target.recipe(recipe.oid, recipe.size, encoded)
         segments = deltas = raw = stored = 0
-        for made in self._blocks(source, self._jobs(recipe, predecessors, target, have), recipe.oid):
+        jobs = self._jobs(source, recipe, predecessors, target, have)
+        for made in self._blocks(source, jobs, recipe.oid):
             target.block(made.segment.id, made.segment.size, made.base, made.data, made.depth)
             segments += 1
             deltas += made.base is not None
@@ -162,7 +174,12 @@ class Packer:
         self.close()
 
     def _jobs(
-        self, recipe: Recipe, predecessors: Sequence[Recipe], target: PackStreamWriter, have: Container[bytes]
+        self,
+        source: Source,
+        recipe: Recipe,
+        predecessors: Sequence[Recipe],
+        target: PackStreamWriter,
+        have: Container[bytes],
     ) -> Iterator[_Job]:
         candidates = Candidates(recipe, predecessors)
         seen: set[bytes] = set()
@@ -175,9 +192,29 @@ class Packer:
         while batch := list(islice(rest, PLANNED)):
             found = {number: candidates.of(number) for number, _ in batch}
             known = self._locations({each.id for all_ in found.values() for each in all_}, target)
+            jobs = []
             for number, offset in batch:
-                bases = [_with_room(each, known) for each in found[number]]
-                yield _Job(recipe.segments[number], offset, [each for each in bases if each is not None])
+                bases = [_with_room(each, known, candidates.origin(each)) for each in found[number]]
+                jobs.append(_Job(recipe.segments[number], offset, [each for each in bases if each is not None]))
+            yield from self._narrowed(source, jobs, recipe.oid)
+
+    def _narrowed(self, source: Source, jobs: Sequence[_Job], oid: Oid) -> Iterator[_Job]:
+        """The jobs, most of them with one base where there were several."""
+        several = [job for job in jobs if len(job.bases) > 1]
+        if len(several) <= SCOUTS:
+            yield from jobs
+            return
+        # By their hashes: places at equal distances may all be of one kind of layer.
+        scouts = sorted(several, key=lambda job: job.segment.id)[:SCOUTS]
+        found = {*self._pool.map(lambda job: self._nearest(source, job, oid), scouts)}
+        nearest = found.pop() if len(found) == 1 else -1
+        for job in jobs:
+            yield job._replace(bases=[base for base in job.bases if base.origin == nearest] or job.bases)
+
+    def _nearest(self, source: Source, job: _Job, oid: Oid) -> int:
+        """The predecessor that the best base comes from, or -1."""
+        base, _ = self._best_base(_read(source, job, oid), job.segment, job.bases)
+        return -1 if base is None else base.origin
 
     def _locations(self, ids: set[bytes], target: PackStreamWriter) -> dict[bytes, Location]:
         """Where those segments stand, and the ancestors of those whose chain is full."""
@@ -209,35 +246,39 @@ class Packer:
 
     def _encode(self, source: Source, job: _Job, oid: Oid) -> _Block:
         segment = job.segment
-        raw = source.read(job.offset, segment.size)
-        if len(raw) != segment.size or blake3(raw).digest() != segment.id:
-            raise SourceChanged(oid)
-        base, data, depth = self._best_base(raw, segment, job.bases)
-        made = block.encode(raw, segment.dtype, data, base.dtype if base else None, profile=self._profile)
+        raw = _read(source, job, oid)
+        base, data = self._best_base(raw, segment, job.bases)
+        made = block.encode(raw, segment.dtype, data, base.candidate.dtype if base else None, profile=self._profile)
         if not block.uses_base(made):
-            base, data, depth = None, None, 0
+            base, data = None, None
         if self._verify:
             _check(made, segment, data)
-        return _Block(segment, made, base.id if base else None, depth)
+        return _Block(segment, made, base.candidate.id if base else None, base.depth if base else 0)
 
-    def _best_base(
-        self, raw: Buffer, segment: Segment, bases: Sequence[tuple[Candidate, int]]
-    ) -> tuple[Candidate | None, Buffer | None, int]:
+    def _best_base(self, raw: Buffer, segment: Segment, bases: Sequence[_Base]) -> tuple[_Base | None, Buffer | None]:
         """The one base, or of several the one that a sample finds best. Bases that cannot be read are passed over: what is
         damaged in the store must not keep new objects out of it, and who reads that base is told."""
-        best: tuple[Candidate | None, Buffer | None, int] = (None, None, 0)
+        best: tuple[_Base | None, Buffer | None] = (None, None)
         least = -1
-        for candidate, depth in bases:
+        for base in bases:
             try:
-                data = self._bases.segment(candidate.id)
+                data = self._bases.segment(base.candidate.id)
             except (SegmentDamaged, SegmentMissing, PackDamaged, PackMissing):
                 continue
             if len(bases) == 1:
-                return candidate, data, depth
-            size = block.estimate(raw, segment.dtype, data, candidate.dtype)
+                return base, data
+            size = block.estimate(raw, segment.dtype, data, base.candidate.dtype)
             if least < 0 or size < least:
-                best, least = (candidate, data, depth), size
+                best, least = (base, data), size
         return best
+
+
+def _read(source: Source, job: _Job, oid: Oid) -> bytes:
+    """The segment's bytes. Raises `SourceChanged`."""
+    raw = source.read(job.offset, job.segment.size)
+    if len(raw) != job.segment.size or blake3(raw).digest() != job.segment.id:
+        raise SourceChanged(oid)
+    return raw
 
 
 def _check(made: bytes, segment: Segment, base: Buffer | None) -> None:
@@ -250,13 +291,13 @@ def _check(made: bytes, segment: Segment, base: Buffer | None) -> None:
         raise BlockWrong(segment.id)
 
 
-def _with_room(candidate: Candidate, known: Mapping[bytes, Location]) -> tuple[Candidate, int] | None:
-    """The candidate, or an ancestor of it where its chain is full, and the depth of a delta against it."""
+def _with_room(candidate: Candidate, known: Mapping[bytes, Location], origin: int) -> _Base | None:
+    """The candidate, or an ancestor of it where its chain is full."""
     at = known.get(candidate.id)
     if at is None:
         return None
     if at.depth < MAX_DEPTH:
-        return candidate, at.depth + 1
+        return _Base(candidate, at.depth + 1, origin)
     size = at.size
     identity = candidate.id
     while at.depth > SHORTENED:
@@ -264,7 +305,7 @@ def _with_room(candidate: Candidate, known: Mapping[bytes, Location]) -> tuple[C
         if at.base is None or at.base not in known or known[at.base].size != size:
             return None
         identity, at = at.base, known[at.base]
-    return Candidate(identity, candidate.dtype), at.depth + 1
+    return _Base(Candidate(identity, candidate.dtype), at.depth + 1, origin)
 
 
 class SourceBases:
