@@ -25,6 +25,10 @@ class FileSource:
         """Raises `OSError`."""
         return cls(os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)), path)
 
+    def fileno(self) -> int:
+        """The descriptor, for a mapping of the file; it stays this source's."""
+        return self._descriptor
+
     def read(self, offset: int, length: int) -> bytes:
         data = os.pread(self._descriptor, length, offset)
         while len(data) < length:
