@@ -146,7 +146,7 @@ def _kept_store(stage: Stage, chosen: Deployment) -> VersionStore | None:
     if not VersionStore.is_at(target.store):
         return None
     wanted = Wanted(what.source, what.commit)
-    store = VersionStore(target.store, wanted, stage.git, stage.variables, again=True)
+    store = VersionStore(target.store, wanted, stage.git, stage.variables, again=True, fetches=False)
     try:
         contents = store.contents(what.commit, PathFilter(chosen.settings.include, chosen.settings.exclude))
     except (GitError, SourceFailed) as error:

@@ -122,18 +122,28 @@ class VersionStore:
     see one."""
 
     def __init__(
-        self, folder: str, wanted: Wanted, git: Git, variables: Mapping[str, str], *, again: bool = False
+        self,
+        folder: str,
+        wanted: Wanted,
+        git: Git,
+        variables: Mapping[str, str],
+        *,
+        again: bool = False,
+        fetches: bool = True,
     ) -> None:
         """`again`: the source is named as the journal has it, without the password that the store may know. Makes the
-        folder, or mends it. Raises `SourceFailed`, `GitError`, `OSError`."""
+        folder, or mends it, unless it is the source's and nothing is to be fetched: then a full disk does no harm. Raises
+        `SourceFailed`, `GitError`, `OSError`."""
         self.folder = folder
-        self.wanted = self._with_password(folder, wanted, git) if again else wanted
+        known = self._url(folder, git)
+        self.wanted = replace(wanted, source=known) if again and without_password(known) == wanted.source else wanted
         self.source = without_password(wanted.source)
         self._outside = git
         self._variables = variables
         options = tuple(part for key, value in _SETTINGS for part in ("-c", f"{key}={value}"))
         self.git = git.at(folder).with_options(*options)
-        self._prepare()
+        if fetches or known != self.wanted.source:
+            self._prepare()
         self.workspace: Workspace = self._opened()
 
     @staticmethod
@@ -142,10 +152,9 @@ class VersionStore:
         return os.path.exists(os.path.join(folder, "HEAD"))
 
     @staticmethod
-    def _with_password(folder: str, wanted: Wanted, git: Git) -> Wanted:
+    def _url(folder: str, git: Git) -> str:
         found = git.run("config", "--file", os.path.join(folder, "config"), "remote.origin.url")
-        known = os.fsdecode(found.out).removesuffix("\n")
-        return replace(wanted, source=known) if without_password(known) == wanted.source else wanted
+        return os.fsdecode(found.out).removesuffix("\n")
 
     def _opened(self) -> Workspace:
         found = open_workspace(self.git, self._variables)
