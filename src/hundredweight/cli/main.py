@@ -27,7 +27,7 @@ GIT_LFS_COMMANDS = (
 CWT_COMMANDS = (
     "ci", "clone", "data", "deploy", "deployments", "diff", "diff-driver", "du", "exp", "hub", "id", "init",
     "inspect", "log", "merge-driver", "merge-weights", "pack", "release", "restore", "rollback", "show", "textconv",
-    "transfer-agent", "unpack", "version",
+    "transfer-agent", "unpack", "verify", "version",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from hundredweight.base.ids import Oid
 from hundredweight.base.quoting import quote
 from hundredweight.base.trace import trace
 from hundredweight.client.settings import Settings
-from hundredweight.git.attributes import FILE_NAME, AttributePattern, AttributeRules, Macros, lfs_patterns, parse
+from hundredweight.git.attributes import FILE_NAME, rules_of
 from hundredweight.git.objects import ObjectReader
 from hundredweight.git.patterns import PathFilter
 from hundredweight.git.refs import resolve
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hundredweight.client.workspace import Workspace
+    from hundredweight.git.attributes import AttributeRules
     from hundredweight.git.scan import BlobEntry, PointerFile
     from hundredweight.store.local import LocalStore
 
@@ -188,14 +189,7 @@ class _PointerChecker:
         for entry in files:
             if entry.blob not in self._attributes:
                 self._attributes[entry.blob] = self._reader.read(entry.blob)
-        macros = Macros()
-        patterns: list[AttributePattern] = []
-        for entry in sorted(files, key=lambda entry: entry.path.count("/")):
-            folder, data = os.path.dirname(entry.path), self._attributes[entry.blob]
-            if not folder:
-                macros.read(parse(data))
-            patterns += lfs_patterns(data, folder, entry.path, macros)
-        return AttributeRules(reversed(patterns), macros)
+        return rules_of((entry.path, self._attributes[entry.blob]) for entry in files)
 
 
 def quarantine(store: LocalStore, findings: Iterable[Finding]) -> None:

@@ -112,6 +112,10 @@ class AttributeRules:
     def is_tracked(self, path: str) -> bool:
         return self._verdict(path).get(FILTER) == "lfs"
 
+    def has_filter(self, path: str) -> bool:
+        """Whether anything is said of the path's filter, and be it that it has none."""
+        return FILTER in self._verdict(path)
+
     def is_lockable(self, path: str) -> bool:
         return self._verdict(path).get(LOCKABLE) is True
 
@@ -207,6 +211,18 @@ def lfs_patterns(data: bytes, folder: str, source: str, macros: Macros) -> list[
         for line in parse(data)
         if not line.is_macro and macros.concerns_lfs(line.values)
     ]
+
+
+def rules_of(files: Iterable[tuple[str, bytes]]) -> AttributeRules:
+    """What the `.gitattributes` files of one tree say together; `files` are the path and the content of each."""
+    macros = Macros()
+    patterns: list[AttributePattern] = []
+    for path, data in sorted(files, key=lambda file: file[0].count("/")):
+        folder = os.path.dirname(path)
+        if not folder:
+            macros.read(parse(data))
+        patterns += lfs_patterns(data, folder, path, macros)
+    return AttributeRules(reversed(patterns), macros)
 
 
 def _as_text(value: Value) -> str:

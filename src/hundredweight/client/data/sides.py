@@ -18,6 +18,7 @@ from hundredweight.base.errors import LocalError, UsageError
 from hundredweight.base.ids import Oid
 from hundredweight.client.data.rows import is_rows
 from hundredweight.client.lineage_settings import of_revision, of_work_tree
+from hundredweight.client.revisions import commit_of
 from hundredweight.git import attributes
 from hundredweight.git.objects import ObjectReader
 from hundredweight.git.scan import EMPTY_TREES, PointerFile
@@ -43,15 +44,6 @@ class NoDataPaths(UsageError):
 
     def __init__(self) -> None:
         super().__init__("no data paths are known")
-
-
-class UnknownRevision(UsageError):
-    """A name that git does not know as a commit."""
-
-    hint = "run 'git log --oneline --all' to see the commits there are"
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"'{name}' is no revision")
 
 
 class DataNotHere(LocalError):
@@ -85,10 +77,7 @@ class Side:
 def open_revision(workspace: Workspace, name: str, paths: Sequence[str] = ()) -> Side:
     """The data of a commit: below `paths`, or as its `hundredweight.toml` says, or else the work tree's. Raises
     `UnknownRevision`, `NoDataPaths`, `RecordInvalid`."""
-    found = workspace.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if found.code:
-        raise UnknownRevision(name)
-    commit = os.fsdecode(found.out).strip()
+    commit = commit_of(workspace.git, name)
     settings = of_revision(workspace.git, commit)
     return Side(name, commit, _paths(workspace, paths, settings), settings.data_version)
 
