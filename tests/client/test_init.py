@@ -9,6 +9,7 @@ import pytest
 
 from hundredweight.client.hook_scripts import HOOKS, script
 from hundredweight.formats.names import is_weight_file, lfs_patterns
+from hundredweight.lineage.settings import LineageSettings, parse
 from tests.people import Person
 
 LINES = [f"{pattern} filter=lfs diff=lfs merge=lfs -text" for pattern in lfs_patterns()]
@@ -26,7 +27,8 @@ def attributes(folder: Path) -> list[str]:
 
 def state(folder: Path) -> dict[str, bytes]:
     """Everything that init may write."""
-    found = [folder / ".gitattributes", folder / ".git" / "config", *sorted((folder / ".git" / "hooks").iterdir())]
+    files = (".gitattributes", "hundredweight.toml", ".git/config")
+    found = [*(folder / name for name in files), *sorted((folder / ".git" / "hooks").iterdir())]
     return {str(path): path.read_bytes() for path in found if path.exists()}
 
 
@@ -41,7 +43,8 @@ def test_a_new_repository(person: Person) -> None:
         "set up: diff drivers: git diff, show and log tell tensors",
         "set up: merge driver: git merges weights by tensors",
         "set up: packs on (hundredweight.packs)",
-        "next: commit .gitattributes",
+        "set up: hundredweight.toml, guessed from what is here",
+        "next: commit .gitattributes and hundredweight.toml",
     ]
     assert attributes(folder) == LINES
     for key, value in (
@@ -73,8 +76,8 @@ def test_check_says_what_is_missing_and_changes_nothing(person: Person) -> None:
     before = state(folder)
     done = person.run("cwt", "init", "--check", cwd=folder, check=False)
     assert done.returncode == 1
-    assert [line.partition(" (")[0] for line in done.stdout.splitlines()][-1] == "missing: packs on"
-    assert done.stdout.count("missing: ") == 6
+    assert [line.partition(" (")[0] for line in done.stdout.splitlines()][-2] == "missing: packs on"
+    assert done.stdout.count("missing: ") == 7
     assert done.stderr == "hint: run 'cwt init' to set it up\n"
     assert state(folder) == before
     person.run("cwt", "init", cwd=folder)
@@ -228,7 +231,7 @@ def test_a_linked_work_tree(person: Person) -> None:
     assert (folder / ".git" / "hooks" / "pre-push").exists()
     left = person.run("cwt", "init", "--check", cwd=folder, check=False).stdout
     assert left.startswith("missing: .gitattributes")
-    assert left.count("missing") == 1
+    assert left.count("missing") == 2
 
 
 def test_a_clone_gets_drivers_by_cwt_clone(person: Person) -> None:
@@ -238,10 +241,62 @@ def test_a_clone_gets_drivers_by_cwt_clone(person: Person) -> None:
     person.run("cwt", "clone", str(origin), "clone")
     assert person.run("cwt", "init", "--check", cwd=person.home / "clone").stdout == READY
     person.git("clone", "-q", str(origin), "plain")
-    assert person.run("cwt", "init", "--check", cwd=person.home / "plain", check=False).stdout.count("missing: ") == 5
+    assert person.run("cwt", "init", "--check", cwd=person.home / "plain", check=False).stdout.count("missing: ") == 6
     person.run("cwt", "init", cwd=person.home / "plain")
     assert person.run("cwt", "init", "--check", cwd=person.home / "plain").stdout == READY
     other = person.repository("other")
     person.commit(other, {"a": b"a"})
     person.run("cwt", "clone", str(other), "without")
     assert "merge.lfs.driver" not in person.git("config", "--list", cwd=person.home / "without")
+
+
+def test_settings_are_guessed_from_what_is_there(person: Person) -> None:
+    folder = person.repository("My Digits")
+    files = {
+        "model.safetensors": b"x" * 2000,
+        "params.toml": b"lr = 1\n",
+        "data/train.csv": b"1\n",
+        "data/x.npy": b"1\n",
+        "requirements.txt": b"",
+        "uv.lock": b"",
+        "metrics.json": b"{}",
+    }
+    person.commit(folder, files)
+    person.run("cwt", "init", cwd=folder)
+    found = parse((folder / "hundredweight.toml").read_bytes())
+    assert found == LineageSettings(
+        model="My-Digits",
+        weights=("model.safetensors",),
+        data=("data",),
+        parameters=("params.toml",),
+        metrics=("metrics.json",),
+        environment="uv.lock",
+    )
+    (folder / "hundredweight.toml").write_text("[model]\nname = 'mine'\n")
+    person.run("cwt", "init", cwd=folder)
+    assert (folder / "hundredweight.toml").read_text() == "[model]\nname = 'mine'\n"
+
+
+def test_experiments_come_with_every_fetch(person: Person) -> None:
+    source = person.home / "new"
+    person.run("cwt", "init", "new")
+    person.commit(source, {}, "start")
+    person.run("cwt", "exp", "run", "--", "true", cwd=source)
+    person.run("cwt", "clone", f"file://{source}", "first")
+    person.run("cwt", "clone", "--depth=1", "-o", "there", f"file://{source}", "second")
+    person.git("clone", "-q", f"file://{source}", "third")
+    person.git("remote", "add", "other", "nowhere", cwd=person.home / "third")
+    said = person.run("cwt", "init", cwd=person.home / "third").stdout
+    assert "set up: experiments come with every fetch from origin\n" in said
+    assert "set up: experiments come with every fetch from other\n" in said
+    person.run("cwt", "exp", "run", "--", "true", cwd=source)
+    ours = person.git("for-each-ref", "--format=%(objectname)", "refs/experiments", cwd=source)
+    for name, remote, count in (("first", "origin", 1), ("second", "there", 0), ("third", "origin", 0)):
+        clone = person.home / name
+        where = f"refs/remote-experiments/{remote}"
+        assert len(person.git("for-each-ref", where, cwd=clone).splitlines()) == count
+        person.git("fetch", "-q", "--prune", remote, cwd=clone)
+        assert sorted(person.git("for-each-ref", "--format=%(objectname)", where, cwd=clone).split()) == sorted(
+            ours.split()
+        )
+        assert "experiments" not in person.run("cwt", "init", "--check", cwd=clone, check=False).stdout

@@ -19,6 +19,7 @@ from hundredweight.client.pointer_files import WRITES_LATER
 from hundredweight.client.repository_format import ensure
 from hundredweight.client.workspace import open_workspace
 from hundredweight.git.new import is_new
+from hundredweight.lineage.experiments import refspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,6 +66,7 @@ class CloneRequest:
     checkout: bool = True
     submodules: bool = False
     quiet: bool = False
+    origin: str = "origin"
 
     @property
     def has_files(self) -> bool:
@@ -126,12 +128,20 @@ def run_git_clone(git: Git, request: CloneRequest, *, resumable: bool = False) -
     `complete`, and one that carries it is gone on with. Raises `CloneFailed`."""
     if resumable and _resume(git, request):
         return
-    mark = ("--config", f"{MARK}=true") if resumable else ()
+    mark = ("--config", f"{MARK}=true", *_with_experiments(request)) if resumable else ()
     quiet = git.with_env(**{WRITES_LATER: "1"}).with_options(*WITHOUT_FILTER)
     with quiet.popen("clone", *mark, *request.options, "--", request.url, request.folder) as process:
         code = process.wait()
     if code:
         raise CloneFailed(code)
+
+
+def _with_experiments(request: CloneRequest) -> tuple[str, ...]:
+    """Options by which git fetches experiments now (of a single branch or a shallow clone: from the first fetch on) and later; a
+    bare repository has no remote's refs of its own."""
+    if request.bare:
+        return ()
+    return "--config", f"remote.{request.origin}.fetch={refspec(request.origin)}"
 
 
 def complete(workspace: Workspace) -> None:
@@ -224,6 +234,8 @@ def _take_long(request: CloneRequest, arg: str, waiting: list[str]) -> None:
         setattr(request, full, value if equals else "".join(extra))
         return
     request.options += [arg, *extra]
+    if full == "origin":
+        request.origin = value if equals else "".join(extra)
     _note(request, full)
 
 
@@ -245,6 +257,8 @@ def _take_short(request: CloneRequest, arg: str, waiting: list[str]) -> None:
             return
         if letter in _SHORT_WITH_VALUE:
             request.options += [arg, waiting.pop(0)] if not rest and waiting else [arg]
+            if letter == "o":
+                request.origin = rest or request.options[-1]
             return
         _note(request, {"n": "no-checkout", "q": "quiet"}.get(letter, ""))
     request.options.append(arg)

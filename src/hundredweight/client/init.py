@@ -1,4 +1,5 @@
-"""`cwt init`: makes a repository ready for weights: LFS, attributes of the weight formats, diff and merge drivers, packs.
+"""`cwt init`: makes a repository ready for weights: LFS, attributes of the weight formats, diff and merge drivers, packs,
+experiments on fetch, and `hundredweight.toml`.
 
 Plan, then execute: `plan_init` lists the steps that are still to do, so a second run finds none. What somebody set otherwise
 is kept, and told.
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import UsageError
 from hundredweight.base.files import write_file
-from hundredweight.client import hook_scripts
+from hundredweight.client import hook_scripts, init_lineage
 from hundredweight.client.history_view import driver_config as diff_config
 from hundredweight.client.install import FilterConflict, Scope, install_filter, plan_filter
 from hundredweight.client.merge_rules import driver_config as merge_config
@@ -22,6 +24,7 @@ from hundredweight.formats.names import is_weight_file, lfs_patterns
 from hundredweight.git import attributes, config, index
 from hundredweight.git.objects import ObjectReader
 from hundredweight.git.repository import NotARepository, discover
+from hundredweight.lineage.settings import FILE as SETTINGS
 from hundredweight.protocol.blocks import TRANSFER
 from hundredweight.protocol.pointer import CUTOFF
 
@@ -61,7 +64,7 @@ class Step:
     """Something to set up; `subject` says what, for people."""
 
     subject: str
-    run: Callable[[], None]
+    run: Callable[[], object]
 
 
 @dataclass
@@ -106,6 +109,7 @@ def plan_init(workspace: Workspace, options: InitOptions) -> InitPlan:
     _plan_attributes(workspace, plan)
     _plan_drivers(workspace, plan)
     _plan_packs(workspace, plan, options.packs)
+    _plan_lineage(workspace, plan)
     if options.agent:
         _plan_config(workspace, plan, "transfer agent for stock git-lfs", agent_config())
     plan.in_git = _weights_in_git(workspace)
@@ -240,6 +244,22 @@ def _plan_packs(workspace: Workspace, plan: InitPlan, wanted: bool | None) -> No
     if found.get(PACKS) != value:
         subject = f"packs {'off' if wanted is False else 'on'} ({PACKS})"
         plan.steps.append(Step(subject, lambda: _set(workspace, [(PACKS, value)])))
+
+
+def _plan_lineage(workspace: Workspace, plan: InitPlan) -> None:
+    git = workspace.git
+    for remote, spec in init_lineage.missing_refspecs(workspace):
+        subject = f"experiments come with every fetch from {remote}"
+        plan.steps.append(
+            Step(subject, partial(git.output, "config", "--local", "--add", f"remote.{remote}.fetch", spec))
+        )
+    if not init_lineage.has_settings(workspace):
+        path = os.path.join(workspace.repository.work_tree, SETTINGS)
+
+        def write() -> None:
+            write_file(path, init_lineage.settings_text(workspace).encode())
+
+        plan.steps.append(Step(f"{SETTINGS}, guessed from what is here", write))
 
 
 def _plan_config(workspace: Workspace, plan: InitPlan, subject: str, values: Iterable[tuple[str, str]]) -> None:

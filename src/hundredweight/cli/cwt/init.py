@@ -1,4 +1,4 @@
-"""`cwt init`: make a repository ready for weights: LFS, attributes, diff and merge drivers, packs."""
+"""`cwt init`: make a repository ready for weights: LFS, attributes, diff and merge drivers, packs, settings."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hundredweight.client.init import (
 )
 from hundredweight.git.repository import NotARepository
 from hundredweight.git.run import Git
+from hundredweight.lineage.settings import FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     "Make a repository ready for model weights: the LFS filter and hooks, .gitattributes lines for the weight formats, drivers "
-    "by which git diff and git merge understand tensors, and packs, which keep versions as deltas. Where there is no "
-    "repository, one is made, as by 'git init'. What is there already is kept, and a second run changes nothing. In a clone of "
-    "such a repository it sets up what git does not clone: filter, hooks and drivers."
+    "by which git diff and git merge understand tensors, packs, which keep versions as deltas, experiments on fetch, and "
+    "hundredweight.toml, which says what is model, data, parameters and metrics, guessed from what is there. Where there is "
+    "no repository, one is made, as by 'git init'. What is there already is kept, and a second run changes nothing. In a clone "
+    "of such a repository it sets up what git does not clone: filter, hooks and drivers."
 )
 
 
@@ -70,8 +72,10 @@ def run(args: list[str], environment: Environment) -> int:
         print("everything is set up already")
     elif options.check:
         sys.stderr.write("hint: run 'cwt init' to set it up\n")
-    elif any(".gitattributes" in step.subject for step in plan.steps):
-        print("next: commit .gitattributes")
+    else:
+        files = [name for name in (".gitattributes", FILE) if any(name in step.subject for step in plan.steps)]
+        if files:
+            print(f"next: commit {' and '.join(files)}")
     return 1 if plan.blocked or (options.check and plan.steps) else 0
 
 
