@@ -66,7 +66,8 @@ def write(model: str, release: str, facts: Facts) -> str:
 def split(message: str) -> tuple[str, str]:
     """A tag's message without its block, and the block's JSON, empty where there is none. The last block counts: notes that
     quote one stand before it."""
-    lines = message.splitlines()
+    # Not splitlines: texts in the JSON may hold what Unicode takes for a line's end.
+    lines = message.split("\n")
     begin = max((place for place, line in enumerate(lines) if line.rstrip() == BEGIN), default=-1)
     if begin < 0:
         return message.strip(), ""

@@ -221,20 +221,18 @@ def _replace(front: str, key: str, value: object, newline: str) -> str:
         front += newline
     node = yaml.compose(front, Loader=yaml.SafeLoader)
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    starts = [name.start_mark.line for name, _ in pairs]
+    starts = [name.start_mark.index for name, _ in pairs]
     place = next((n for n, (name, _) in enumerate(pairs) if name.value == key), -1)
     if place < 0:
         return front + new
-    lines = front.splitlines(keepends=True)
     start = starts[place]
-    end = starts[place + 1] if place + 1 < len(starts) else len(lines)
-    chunk = "".join(lines[start:end])
-    return "".join(lines[:start]) + new + _tail(chunk, newline) + "".join(lines[end:])
+    end = starts[place + 1] if place + 1 < len(starts) else len(front)
+    return front[:start] + new + _tail(front[start:end], newline) + front[end:]
 
 
 def _tail(chunk: str, newline: str) -> str:
     """Comments and empty lines behind a value: they belong to what follows."""
-    lines = chunk.splitlines(keepends=True)
+    lines = re.findall(r"[^\n]*\n|[^\n]+", chunk)
     end = len(lines)
     while end and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
         end -= 1

@@ -401,7 +401,7 @@ def _names(releases: list[Release]) -> dict[tuple[str, str], list[str]]:
 def _release_meant(tag: _Tag, named: dict[tuple[str, str], list[str]]) -> tuple[str, str]:
     """Which release an assignment is about, empty where its commit has none; and the message without that."""
     choices = named.get((tag.parsed.model, tag.commit), [])
-    lines = tag.message.splitlines()
+    lines = tag.message.split("\n")
     trailer = next((line for line in lines if line.startswith(RELEASE_TRAILER)), "")
     said = trailer.removeprefix(RELEASE_TRAILER).strip()
     meant = said if said in choices else next(iter(choices), "")

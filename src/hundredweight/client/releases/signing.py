@@ -46,7 +46,7 @@ class SigningUnavailable(UsageError):
 class BadKey(UsageError):
     """A file is not the key that is needed. `path` is what was named."""
 
-    hint = "make one with 'openssl ecparam -name prime256v1 -genkey -noout -out key.pem'; 'openssl ec -pubout' gives its public half"
+    hint = "make one: 'openssl ecparam -name prime256v1 -genkey -noout -out key.pem'; 'openssl ec -pubout' gives its public half"
 
     def __init__(self, path: str, reason: str, *, hint: str = "") -> None:
         super().__init__(f"cannot use the key '{path}': {reason}", hint=hint)
