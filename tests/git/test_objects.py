@@ -67,6 +67,24 @@ def test_an_abandoned_iterator_leaves_a_usable_reader(clone: Clone) -> None:
         assert reader.info("HEAD:f2") == ObjectInfo(clone.git.text("rev-parse", "HEAD:f2"), "blob", 20)
 
 
+def test_content_that_nobody_takes_to_its_end_leaves_a_usable_reader(clone: Clone) -> None:
+    clone.write("large", b"x" * (3 << 20))
+    clone.commit()
+
+    def full(_piece: bytes) -> None:
+        raise OSError(28, "no space left")
+
+    with ObjectReader(clone.git) as reader:
+        with pytest.raises(OSError, match="no space"):
+            reader.copy("HEAD:large", full)
+        pieces = reader.pieces("HEAD:large")
+        assert len(next(pieces)) == 1 << 20
+        pieces.close()  # type: ignore[attr-defined]
+        assert b"".join(reader.pieces("HEAD:large")) == b"x" * (3 << 20)
+        with pytest.raises(MissingObject):
+            next(reader.pieces("HEAD:none"))
+
+
 def test_a_name_with_a_line_end_is_found_too(clone: Clone) -> None:
     clone.write("two\nlines", b"here")
     clone.commit()

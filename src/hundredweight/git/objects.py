@@ -95,43 +95,14 @@ class ObjectReader:
 
     def copy(self, name: str, write: Callable[[bytes], object]) -> ObjectInfo:
         """Hand the content to `write` in pieces, whatever its size. Raises `MissingObject`."""
-        process = self._reader()
-        _send(process, self._encode(name))
-        out = process.stream
-        answer = _parse(out.readline())
-        if answer is None:
-            raise MissingObject(name)
-        left = answer.size
-        while left:
-            piece = out.read(min(left, _COPY_CHUNK))
-            if not piece:
-                raise CatFileDied
-            left -= len(piece)
+        answer, pieces = self._open(name)
+        for piece in pieces:
             write(piece)
-        out.read(1)
         return answer
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """The content in pieces, whatever its size; nothing else may be asked before the end. Raises `MissingObject`."""
-        process = self._reader()
-        _send(process, self._encode(name))
-        out = process.stream
-        answer = _parse(out.readline())
-        if answer is None:
-            raise MissingObject(name)
-        left = answer.size
-        try:
-            while left:
-                piece = out.read(min(left, _COPY_CHUNK))
-                if not piece:
-                    raise CatFileDied
-                left -= len(piece)
-                yield piece
-            out.read(1)
-        finally:
-            if left:
-                # Abandoned in the middle: what is still in the pipe belongs to nobody.
-                self.close()
+        yield from self._open(name)[1]
 
     def close(self) -> None:
         """End the processes. Harmless a second time; the reader starts new ones when used again."""
@@ -145,6 +116,29 @@ class ObjectReader:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+    def _open(self, name: str) -> tuple[ObjectInfo, Iterator[bytes]]:
+        process = self._reader()
+        _send(process, self._encode(name))
+        answer = _parse(process.stream.readline())
+        if answer is None:
+            raise MissingObject(name)
+        return answer, self._content(process, answer.size)
+
+    def _content(self, process: Running, left: int) -> Iterator[bytes]:
+        out = process.stream
+        try:
+            while left:
+                piece = out.read(min(left, _COPY_CHUNK))
+                if not piece:
+                    raise CatFileDied
+                left -= len(piece)
+                yield piece
+            out.read(1)
+        finally:
+            if left:
+                # Abandoned in the middle: what is still in the pipe belongs to nobody.
+                self.close()
 
     def _checker(self) -> Running:
         if self._check is None:
