@@ -8,8 +8,6 @@ import re
 import tomllib
 from typing import TYPE_CHECKING
 
-import yaml
-
 from hundredweight.lineage.fields import RecordInvalid
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ def parse_requirements(name: str, data: bytes) -> dict[str, str]:
     try:
         text = data.decode("utf-8-sig")
         if base.endswith((".yml", ".yaml")):
-            found = _conda(yaml.safe_load(text))
+            found = _conda(_yaml(text))
         elif base == "pyproject.toml":
             found = _project(tomllib.loads(text))
         elif base.endswith((".lock", ".toml")) and not base.startswith("pipfile"):
@@ -53,7 +51,7 @@ def parse_requirements(name: str, data: bytes) -> dict[str, str]:
         else:
             found = _pip(text)
         return dict(found)
-    except (UnicodeDecodeError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError) as error:
         first = str(error).strip().splitlines()
         raise RecordInvalid(name, f"no list of packages: {first[0] if first else error}") from error
 
@@ -145,6 +143,16 @@ def _pip(text: str) -> Iterator[tuple[str, str]]:
         said = re.split(r"\s--", said, maxsplit=1)[0].strip()
         if said and not said.startswith("-") and "://" not in said.partition("@")[0] and said[0] not in "./":
             yield from _requirement(said)
+
+
+def _yaml(text: str) -> object:
+    """Raises `ValueError`."""
+    import yaml  # noqa: PLC0415 - 10 ms, for lists of this kind only
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 def _conda(document: object) -> Iterator[tuple[str, str]]:

@@ -11,12 +11,12 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any, cast
 
-import yaml
-
 from hundredweight.lineage.fields import MAX_TEXT, RecordInvalid, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    import yaml
 
 MAX_FILE = 16 << 20
 _FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+")
@@ -39,7 +39,7 @@ def parse(name: str, data: bytes) -> dict[str, object]:
     try:
         text = data.decode("utf-8-sig")
         document = _READERS[kind](text)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError) as error:
         first = str(error).strip().splitlines()
         raise RecordInvalid(name, f"not {kind.upper()}: {first[0] if first else error}") from error
     document = {} if document is None else document
@@ -74,15 +74,25 @@ def parse_value(text: str) -> object:
     if _FLOAT.fullmatch(text):
         return float(text)
     try:
-        found = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        found = load_yaml(text)
+    except (ValueError, RecursionError):
         return text
     if isinstance(found, bool) and text.lower() not in ("true", "false"):
         return text  # yes, no, on and off are texts
     return found if isinstance(found, bool | int | float | str | list | dict) or text in ("null", "~") else text
 
 
-_READERS: dict[str, Callable[[str], object]] = {"toml": tomllib.loads, "json": json.loads, "yaml": yaml.safe_load}
+def load_yaml(text: str) -> object:
+    """The document of a YAML text. Raises `ValueError`."""
+    import yaml  # noqa: PLC0415 - 10 ms, which trainings without YAML do not pay
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+_READERS: dict[str, Callable[[str], object]] = {"toml": tomllib.loads, "json": json.loads, "yaml": load_yaml}
 
 
 def split_choices(text: str) -> list[str]:
@@ -143,6 +153,8 @@ def _same(left: dict[str, Value], right: dict[str, Value]) -> bool:
 
 
 def _assign_yaml(name: str, text: str, key: str, value: object) -> str:
+    import yaml  # noqa: PLC0415 - see `load_yaml`
+
     try:
         node = _find(yaml.compose(text, Loader=yaml.SafeLoader), key)
     except yaml.YAMLError as error:
@@ -160,6 +172,8 @@ def _assign_yaml(name: str, text: str, key: str, value: object) -> str:
 
 def _find(node: yaml.Node | None, key: str) -> yaml.Node | None:
     """The node of a dotted name, whose parts may hold dots themselves."""
+    import yaml  # noqa: PLC0415 - see `load_yaml`
+
     if isinstance(node, yaml.MappingNode):
         pairs = [(str(inner.value), value) for inner, value in node.value]
     elif isinstance(node, yaml.SequenceNode):
@@ -187,7 +201,7 @@ def yaml_text(value: object) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(yaml_text(item) for item in value) + "]"
     plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_/][\w./-]*", value) is not None
-    if isinstance(value, str) and plain and yaml.safe_load(value) == value:
+    if isinstance(value, str) and plain and load_yaml(value) == value:
         return value
     return json.dumps(value)
 

@@ -60,7 +60,7 @@ def _results(workspace: Workspace, folder: RunFolder) -> Results:
         try:
             inner = open_workspace(workspace.git.at(folder.tree), workspace.variables)
             work = WorkFiles(inner, lineage_settings.of_work_tree(inner))
-            return gather(inner, work, work.results(), logged)
+            return gather(inner, work, work.results(work.changed(work.head()[0])), logged)
         except CwtError as error:
             trace(f"nothing of '{folder.tree}' is recorded: {error}")
     return Results(logged)

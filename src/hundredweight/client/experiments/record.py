@@ -92,7 +92,7 @@ def record_training(workspace: Workspace, request: RecordRequest) -> tuple[Outco
         parameters=given,
         base=shot.base,
     )
-    results = gather(workspace, work, work.results())
+    results = gather(workspace, work, work.results(work.changed(shot.commit)))
     around = survey.result()
     made = replace(
         made,

@@ -247,8 +247,8 @@ class Experimenter:
         log.close()
         made = replace(made, status=_status(ended), exit_code=ended.code, seconds=round(ended.seconds, 3))
         folder.save(made, state)
-        fresh = work.results(shot)
-        results = gather(workspace, work, fresh, folder.logged())
+        changed = work.changed(shot.commit)
+        results = gather(workspace, work, work.results(changed, shot), folder.logged())
         for text in results.notes:
             self._listener.note(text)
         around = survey.result()
@@ -259,7 +259,7 @@ class Experimenter:
             data=around.data,
             trackers=trackers.find(cwd, variables, now),
         )
-        files = changes | work.after(shot) | results.files
+        files = changes | work.after(shot, changed) | results.files
         outcome = write(self._git, made, state, results, files, read_log(folder.path))
         if not shown:
             folder.remove()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hundredweight.lineage.settings import LineageSettings
     from hundredweight.protocol.pointer import Pointer
 
+    Changed = dict[str, tuple[str, str]]
     Stat = tuple[int, int, int]
     """Size, time of change and inode: another one means that somebody wrote the file."""
 
@@ -86,7 +87,7 @@ class WorkFiles:
     def before(self) -> Snapshot:
         """Before a training. Raises `GitError`."""
         commit, tree, base = self.head()
-        changed = self._changed(commit)
+        changed = self.changed(commit)
         new = self._untracked()
         shot = Snapshot(commit, tree, base)
         paths = [path for path, (mode, _) in changed.items() if mode and not self.is_result(path)]
@@ -103,18 +104,16 @@ class WorkFiles:
         shot.untracked = tuple(path for path in new if path not in shot.changes and not self._is_debris(path))
         return shot
 
-    def after(self, shot: Snapshot) -> dict[str, str | None]:
+    def after(self, shot: Snapshot, changed: Changed) -> dict[str, str | None]:
         """What a training left, results aside: changed files that are no code, over what was there before."""
-        changed = self._changed(shot.commit)
         paths = [path for path in changed if not self.is_result(path) and not self._is_source(path)]
         there = [path for path in paths if changed[path][0]]
         return shot.changes | dict(self.blobs(there)) | {path: None for path in paths if not changed[path][0]}
 
-    def results(self, shot: Snapshot | None = None) -> list[str]:
+    def results(self, changed: Changed, shot: Snapshot | None = None) -> list[str]:
         """Weights and metric files that were written since `shot` (None: all that differ from the commit, or that the settings
         name)."""
-        commit = shot.commit if shot is not None else self.head()[0]
-        found = self._results([*self._changed(commit), *self._untracked()])
+        found = self._results([*changed, *self._untracked()])
         fresh = []
         for path in found:
             now = self.stat(path)
@@ -198,7 +197,7 @@ class WorkFiles:
         finally:
             os.close(descriptor)
 
-    def _changed(self, commit: str) -> dict[str, tuple[str, str]]:
+    def changed(self, commit: str) -> Changed:
         """Tracked files whose content may differ from the commit: path -> (mode now, empty for one that is gone; blob of the
         commit). Links and submodules are left out."""
         if not commit:

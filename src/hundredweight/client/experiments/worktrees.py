@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import LocalError
 from hundredweight.base.progress import NullMeter
-from hundredweight.client.checkout import candidates, checkout
-from hundredweight.client.clone import WITHOUT_FILTER
 from hundredweight.client.pointer_files import WRITES_LATER
 from hundredweight.client.workspace import Workspace, open_workspace
 from hundredweight.git.objects import ObjectReader
@@ -42,6 +40,9 @@ def tree_of(git: Git, tree: str, changes: Mapping[str, str | None]) -> str:
 def add(workspace: Workspace, path: str, parent: str, tree: str, links: Sequence[str]) -> Workspace:
     """A detached work tree at `path` with `tree`, on top of `parent`. `links` are data paths that are in no commit: the main work
     tree's own are linked. Raises `GitError`, `WeightsMissing`."""
+    from hundredweight.client.checkout import candidates, checkout  # noqa: PLC0415 - 11 ms, for runs of this kind only
+    from hundredweight.client.clone import WITHOUT_FILTER  # noqa: PLC0415 - as above
+
     git = workspace.git
     parents = ("-p", parent) if parent else ()
     commit = with_identity(git).text("commit-tree", tree, *parents, "-m", "state of a run")
