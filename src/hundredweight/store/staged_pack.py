@@ -125,6 +125,10 @@ class StagedPack(StagedStream):
             before = self._place()
             try:
                 whole = super().follow(min(SLICE, end - time.monotonic()))
+                if whole:
+                    # It decodes, too: in the same turn.
+                    with self._following:
+                        self._check_recipe()
             finally:
                 self._turns.release()
             if whole or self._place() == before or time.monotonic() >= end:
@@ -147,14 +151,8 @@ class StagedPack(StagedStream):
             if self._fault is not None:
                 raise self._fault
             return False
-        # Checking the recipe decodes, too.
-        if not self._turns.acquire(timeout=max(0.0, seconds)):
-            return False
-        try:
-            with self._following:
-                self._seal()
-        finally:
-            self._turns.release()
+        with self._following:
+            self._seal()
         return True
 
     def publish(self, key: str) -> None:
@@ -183,10 +181,13 @@ class StagedPack(StagedStream):
         self.total = self.size + len(index) + len(name)
         self.name = name.hex()
 
+    # With `_following` held.
+
     def _check_recipe(self) -> None:
+        """Of an object that is right; harmless again."""
         recipe, check = self._recipe, self._check
-        if recipe is None or check is None:
-            raise self._refuse("no recipe came before the blocks")
+        if recipe is None or check is None or self._hash.hexdigest() != self.oid:
+            return
         source = SegmentSource(recipe, lambda segment: self._raw(segment.id, segment.size), self._refuse)
         try:
             fault = check.fault(source)
@@ -197,8 +198,7 @@ class StagedPack(StagedStream):
             raise self._fault from error
         if fault:
             raise self._refuse(fault)
-
-    # With `_following` held.
+        self._check = None
 
     def _take(self, data: memoryview) -> None:
         """The next bytes of the stream: their records wait for `_settle`."""
