@@ -9,7 +9,7 @@ from hundredweight.base.errors import CwtError
 from hundredweight.client.releases.naming import ReleaseExists
 
 if TYPE_CHECKING:
-    from hundredweight.git.run import Git
+    from hundredweight.git.run import Git, Result
 
 
 class TagFailed(CwtError):
@@ -42,8 +42,23 @@ def make_tag(git: Git, name: str, commit: str, message: str, *, sign: bool = Fal
     if made.code:
         if git.ok("show-ref", "--verify", "--quiet", f"refs/tags/{name}"):
             raise ReleaseExists(name)
-        said = [line for line in made.err.decode("utf-8", "replace").splitlines() if line.strip()]
-        raise TagFailed(
-            name, said[0].removeprefix("fatal: ").removeprefix("error: ") if said else f"exit code {made.code}"
-        )
-    return git.text("rev-parse", "--verify", f"refs/tags/{name}")
+        raise TagFailed(name, _said(made))
+    tag_id = git.text("rev-parse", "--verify", f"refs/tags/{name}")
+    # Some versions of git make an unsigned tag where ssh-keygen fails, and end with 0.
+    if (sign or _signs(git)) and not git.output(
+        "for-each-ref", "--format=%(contents:signature)", f"refs/tags/{name}"
+    ).strip():
+        git.output("update-ref", "-d", f"refs/tags/{name}", tag_id)
+        raise TagFailed(name, _said(made))
+    return tag_id
+
+
+def _signs(git: Git) -> bool:
+    """Whether git is configured to sign such tags."""
+    asked = (git.run("config", "--type=bool", "--get", f"tag.{key}") for key in ("gpgSign", "forceSignAnnotated"))
+    return any(answer.out.strip() == b"true" for answer in asked)
+
+
+def _said(made: Result) -> str:
+    said = [line for line in made.err.decode("utf-8", "replace").splitlines() if line.strip()]
+    return said[0].removeprefix("fatal: ").removeprefix("error: ") if said else f"exit code {made.code}"
