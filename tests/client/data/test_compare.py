@@ -224,25 +224,30 @@ def test_what_is_not_here_is_told_and_what_is_no_revision_too(clone: Clone, git_
     assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: no data paths are known")
 
 
-def test_fetch_downloads_what_rows_need(hub: RunningHub, tmp_path: Path) -> None:
+def test_fetch_downloads_what_rows_need_and_packs_are_read(hub: RunningHub, tmp_path: Path) -> None:
     ada = hub.person(tmp_path / "ada", "ada")
     folder = ada.repository("made")
+    rows = b"text,label\n" + b"".join(b"this is row %d,a\n" % number for number in range(8000))
     ada.commit(
         folder,
         {
             "hundredweight.toml": b'[data]\npaths = ["data"]\n',
             ".gitattributes": b"*.csv filter=lfs diff=lfs merge=lfs -text\n*.png filter=lfs diff=lfs merge=lfs -text\n",
-            "data/train.csv": b"text,label\none,a\n",
+            "data/train.csv": rows,
             "data/images/train/cat/1.png": b"\x89PNG",
         },
     )
     name = hub.new_name()
     ada.git("push", "-q", hub.remote(name), "main", cwd=folder)
     ada.run("git", "clone", "-q", hub.remote(name), "other", GIT_LFS_SKIP_SMUDGE="1")
-    done = ada.run("cwt", "data", "status", "--fetch", cwd=ada.home / "other")
-    assert done.stdout.splitlines()[3].split() == ["train", "2", "a", "1,", "cat", "1"]
-    objects = ada.home / "other" / ".git" / "lfs" / "objects"
-    assert len([path for path in objects.rglob("*") if path.is_file()]) <= 1, "an item needs no content"
+    other = ada.home / "other"
+    done = ada.run("cwt", "data", "status", "--fetch", cwd=other)
+    assert done.stdout.splitlines()[3].split() == ["train", "8,001", "a", "8,000,", "cat", "1"]
+    ada.run("cwt", "pack", cwd=other)
+    assert not [path for path in (other / ".git" / "lfs" / "objects").rglob("*") if path.is_file()]
+    held = json.loads(ada.run("cwt", "du", "--json", cwd=other).stdout)
+    assert (held["objects"], held["missing"]) == (1, 1), "an item needs no content"
+    assert ada.run("cwt", "data", "status", "HEAD", cwd=other).stdout == done.stdout
 
 
 def test_a_list_tells_who_used_which_version(clone: Clone, git_env: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ Exit codes: 0 all is well, 1 something is wrong, 2 it could not be checked.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 
@@ -93,6 +94,9 @@ def _run(options: argparse.Namespace, environment: Environment) -> int:
     if options.github:
         sys.stdout.write(as_github(found))
     sys.stdout.write(as_json(found, code) if options.json else as_text(found))
+    top = workspace.repository.work_tree
+    if found.findings and not options.json and os.path.realpath(environment.cwd) != os.path.realpath(top or "."):
+        sys.stdout.write(f"paths and commands are for the top of the repository, '{top}'\n" if top else "")
     return code
 
 

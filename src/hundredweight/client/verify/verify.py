@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import CwtError
 from hundredweight.client.verify import checkout, remote, storage
-from hundredweight.client.verify.findings import Report
+from hundredweight.client.verify.findings import Report, Severity
 from hundredweight.client.verify.releases import check_release, check_tags, find_target
 from hundredweight.client.verify.subject import read_subject
 from hundredweight.git.config import parse_bool
 from hundredweight.lineage import releases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from hundredweight.client.verify.findings import Finding
     from hundredweight.client.verify.subject import Subject
@@ -47,14 +47,19 @@ def verify(workspace: Workspace, options: Options) -> Report:
     report = Report(options.revision, subject.commit, len(subject.entries), len(subject.pointers))
     release, wrong = find_target(subject, registry, options.against)
     report.release = release.name if release is not None else ""
-    report.findings += [wrong] if wrong is not None else []
+    if wrong is not None:
+        report.findings.append(replace(wrong, severity=Severity.WARNING) if options.revision else wrong)
     if subject.is_work_tree:
         _check(report, "checkout", lambda: checkout.check_checkout(subject, full=options.full))
     _check(report, "storage", lambda: storage.check_storage(subject))
     _check(report, "attributes", lambda: storage.check_attributes(subject))
     if release is not None:
-        named = not options.against
-        compared = check_release(subject, registry, release, is_recommended=named, installed=options.installed)
+        compared: Iterator[Finding] = check_release(
+            subject, registry, release, is_recommended=not options.against, installed=options.installed
+        )
+        if options.revision and not options.against:
+            # What is recommended is what to check out; a commit may well be the next one.
+            compared = (replace(found, severity=Severity.WARNING) for found in compared)
         _check(report, "release", lambda: compared)
     _check(report, "tags", lambda: check_tags(subject, registry, signed=signed))
     if chosen is not None:
@@ -63,7 +68,7 @@ def verify(workspace: Workspace, options: Options) -> Report:
     return report
 
 
-def _remote(subject: Subject, name: str, registry: releases.Registry) -> Iterable[Finding]:
+def _remote(subject: Subject, name: str, registry: releases.Registry) -> Iterator[Finding]:
     yield from remote.check_remote_tags(subject, name, registry)
     yield from remote.check_objects(subject, name)
 
