@@ -226,6 +226,7 @@ def test_what_is_not_here_is_told_and_what_is_no_revision_too(clone: Clone, git_
 
 def test_fetch_downloads_what_rows_need_and_packs_are_read(hub: RunningHub, tmp_path: Path) -> None:
     ada = hub.person(tmp_path / "ada", "ada")
+    ada.run("git", "lfs", "install")
     folder = ada.repository("made")
     rows = b"text,label\n" + b"".join(b"this is row %d,a\n" % number for number in range(8000))
     ada.commit(
