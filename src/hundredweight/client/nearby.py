@@ -22,6 +22,7 @@ from hundredweight.store.pack import MAX_DEPTH, check_hash
 from hundredweight.store.packfolder import BaseGone, PacksBusy
 from hundredweight.store.reader import PackedSource
 from hundredweight.store.recipe import Recipe, RecipeDamaged
+from hundredweight.store.recipe_check import RecipeCheck
 from hundredweight.store.segments import TooManySegments, cut
 from hundredweight.transfer.blocks import Known
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from hundredweight.base.files import AtomicFile
     from hundredweight.client.workspace import Workspace
+    from hundredweight.store.local import LocalStore
     from hundredweight.store.pack import BlockRecord, IndexBuilder, PackStreamWriter
     from hundredweight.store.packfolder import PackFolder, PackWriter
     from hundredweight.transfer.blocks import Receiver
@@ -107,7 +109,7 @@ class NearbyObjects:
 
     def receiver(self, recipe: Recipe) -> Receiver | None:
         """Raises `WriteError`."""
-        return StreamKeeper(self._store.packs, recipe, self._kept) if self._keep else None
+        return StreamKeeper(self._store, recipe, self._kept) if self._keep else None
 
     def settle(self) -> None:
         """Drop the loose copies of objects that are in packs now. Call when nobody wants to copy them any more."""
@@ -205,8 +207,10 @@ class NearbyObjects:
 class StreamKeeper:
     """A stream that comes, written to a pack of the clone. See `transfer.blocks.Receiver`."""
 
-    def __init__(self, folder: PackFolder, recipe: Recipe, kept: list[Oid]) -> None:
-        self._folder = folder
+    def __init__(self, store: LocalStore, recipe: Recipe, kept: list[Oid]) -> None:
+        """`store` has the object by the time the stream is finished."""
+        self._store = store
+        self._folder = folder = store.packs
         self._recipe = recipe
         self._kept = kept
         self._writer: PackWriter | None = folder.writer()
@@ -243,6 +247,7 @@ class StreamKeeper:
         if self._writer is None:
             return
         try:
+            self._check_recipe()
             with self._folder.lock(wait=False):
                 ids = {segment.id for segment in self._recipe.segments}
                 outside = {identity for identity in ids if identity not in self._writer.stream.index}
@@ -250,9 +255,20 @@ class StreamKeeper:
                     return
                 if self._writer.commit():
                     self._kept.append(self._recipe.oid)
-        except (PacksBusy, BaseGone, WriteError, DamageError) as error:
+        except (PacksBusy, BaseGone, OSError, WriteError, DamageError) as error:
             # It stays loose; `cwt pack` and `git lfs prune` pack it later.
             trace(f"xfer: what came of {self._recipe.oid} is not kept as a pack: {error}")
+
+    def _check_recipe(self) -> None:
+        """What a pack says of its objects' tensors is believed without a look at them; this recipe is the server's. Raises
+        `RecipeDamaged`."""
+        with FileSource.open(self._store.path(self._recipe.oid)) as source:
+            check = RecipeCheck(self._recipe)
+            for segment, at in zip(self._recipe.segments, self._recipe.offsets(), strict=False):
+                check.take(segment, source.read(at, segment.size))
+            fault = check.fault(source)
+        if fault:
+            raise RecipeDamaged(f"the server's is not that of object {self._recipe.oid[:12]}: {fault}")
 
     def _give_up(self) -> None:
         if self._writer is not None:

@@ -1,0 +1,52 @@
+"""Streams that come are kept as packs, if what they say of the object is true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hundredweight.base.ids import Oid
+from hundredweight.client.nearby import StreamKeeper
+from hundredweight.formats.source import BytesSource
+from hundredweight.store.pack import BlockRecord, PackStreamReader, PackStreamWriter
+from hundredweight.store.packer import Packer
+from hundredweight.store.recipe import Recipe
+from tests.store.clone_store import CloneStore
+from tests.store.weights import arrays, fine_tuned, recipe_of, safetensors_of
+
+OLD, NEW = safetensors_of(arrays()), safetensors_of(fine_tuned(arrays()))
+
+
+def come(clone: CloneStore, data: bytes, recipe: Recipe) -> list[Oid]:
+    """The object comes as a stream of that recipe, as the adapter does it: whole in the store before the stream is finished."""
+    out = bytearray()
+    with Packer(clone.store.packs.reader, 1) as packer:
+        packer.pack(BytesSource(data), recipe_of(data), [], PackStreamWriter(out.extend))
+    kept: list[Oid] = []
+    with StreamKeeper(clone.store, recipe, kept) as keeper:
+        for record in PackStreamReader().feed(out):
+            if isinstance(record, BlockRecord):
+                keeper.add(record)
+        clone.add(data)
+        keeper.finish()
+    return kept
+
+
+def test_a_stream_becomes_a_pack(tmp_path: Path) -> None:
+    clone = CloneStore(tmp_path)
+    recipe = recipe_of(NEW)
+    assert come(clone, NEW, recipe) == [recipe.oid]
+    assert clone.store.drop_loose(recipe.oid)
+    clone.check()
+    assert clone.store.packs.recipe(recipe.oid) == recipe
+
+
+def test_a_recipe_that_lies_about_tensors_is_not_kept(tmp_path: Path) -> None:
+    """The object is right: its hash was compared. That of a tensor would be believed from then on."""
+    clone = CloneStore(tmp_path)
+    honest = recipe_of(NEW)
+    assert come(clone, NEW, replace(honest, tensors=recipe_of(OLD).tensors)) == []
+    assert not clone.store.is_packed(honest.oid)
+    clone.check()
+    clone.pack(honest.oid)
+    assert clone.store.packs.recipe(honest.oid) == honest
