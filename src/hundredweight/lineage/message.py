@@ -93,12 +93,14 @@ def read(text: str) -> Message | None:
 
 
 def value(text: str) -> Value:
-    """A parameter or metric as written: a number, `89.1%` (0.891), true, false, a text in quotes or bare."""
+    """A parameter or metric as written: a number, `89.1%` (0.891), true, false, null, a text in quotes or bare."""
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] == '"':
         return re.sub(r"\\(.)", r"\1", text[1:-1])
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
+    if text == "null":
+        return None
     try:
         return int(text)
     except ValueError:
@@ -112,7 +114,7 @@ def value(text: str) -> Value:
 def show(item: Value) -> str:
     """The shortest text that `value` reads back as the same."""
     if isinstance(item, bool) or item is None:
-        return str(item).lower()
+        return "null" if item is None else str(item).lower()
     if isinstance(item, float):
         return _number(item)
     text = str(item)
