@@ -211,7 +211,7 @@ def test_another_release_than_the_recommended_one_is_found(project: Project) -> 
     code, found = project.verify()
     assert code == 1
     assert found["findings"][0]["text"] == (
-        "the checkout is digits@v1.0.0, recommended is digits@v2.0.0: 'model.safetensors' is another"
+        "is not that of digits@v2.0.0, which is recommended: the checkout is digits@v1.0.0"
     )
     project.person.run("bash", "-ec", found["findings"][0]["mend"], cwd=project.folder)
     assert project.findings() == []
@@ -226,6 +226,11 @@ def test_a_stage_and_a_line_in_the_card_name_releases_too(project: Project) -> N
     assert project.findings() == [("not-recommended", "model.safetensors")]
     project.commit({"README.md": card.replace(b"digits@v1", b"digits@v7")})
     assert project.findings() == [("unknown-release", None)]
+    assert project.verify()[0] == 0, "a card may mean something else"
+    project.commit({"README.md": b"---\nrecommended: digits@v1.0.0\n---\nRecommended: use Python 3.11\n"})
+    assert project.findings() == [("not-recommended", "model.safetensors")]
+    project.commit({"README.md": b"Recommended: use Python 3.11\n"})
+    assert project.findings() == []
     done = project.person.run("cwt", "verify", "--against", "nothing", cwd=project.folder, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: 'nothing' is no release\nhint: ")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hundredweight.base.errors import UsageError
 from hundredweight.client.experiments import machine
 from hundredweight.client.lineage_settings import of_revision
-from hundredweight.client.verify.findings import Finding, command
+from hundredweight.client.verify.findings import Finding, Severity, command
 from hundredweight.client.verify.subject import recommended
 from hundredweight.git import refs
 from hundredweight.git.objects import ObjectReader
@@ -42,14 +42,15 @@ class UnknownRelease(UsageError):
 def find_target(subject: Subject, registry: Registry, against: str) -> tuple[Release | None, Finding | None]:
     """The release to compare with: the one named, or the recommended one; and what is wrong with the recommendation. Raises
     `UnknownRelease`, `AmbiguousRelease`, `RecordInvalid`."""
-    name = against or recommended(subject)
+    name, certain = (against, True) if against else recommended(subject)
     release = registry.resolve(name) if name else None
     if release is not None or not name:
         return release, None
     if against:
         raise UnknownRelease(name)
     text = f"'{name}' is recommended, but there is no such release here"
-    return None, Finding("release", "unknown-release", text, mend="git fetch --tags")
+    severity = Severity.ERROR if certain else Severity.WARNING
+    return None, Finding("release", "unknown-release", text, mend="git fetch --tags", severity=severity)
 
 
 def check_release(
@@ -115,12 +116,12 @@ def _weights(subject: Subject, registry: Registry, release: Release, code: str) 
     same_commit = subject.commit == release.commit
     if same_commit or (facts and not others):
         return
-    said = "recommended is" if code == "not-recommended" else "asked for is"
-    have = _called(subject, registry)
-    place = "the checkout" if subject.is_work_tree else "the commit"
-    what = f"{place} is {have}, {said} {release.name}"
-    text = f"{what}: '{others[0]}' is another" if others else what
-    text += f", and {len(others) - 1} more" if len(others) > 1 else ""
+    why = "recommended" if code == "not-recommended" else "asked for"
+    place = f"the {'checkout' if subject.is_work_tree else 'commit'} is {_called(subject, registry)}"
+    text = f"{place}, not {release.name}, which is {why}"
+    if others:
+        text = f"is not that of {release.name}, which is {why}: {place}"
+        text += f"; {len(others) - 1} more differ" if len(others) > 1 else ""
     mend = command("git", "checkout", release.name)
     yield Finding("release", code, text, others[0] if others else "", mend)
 
@@ -144,11 +145,12 @@ def _data(subject: Subject, release: Release) -> Iterator[Finding]:
     if not wanted:
         settings = of_revision(git, release.commit)
         wanted = [each for each in data_versions(git, release.commit, settings.data) if each.digest]
-    for each, here in zip(wanted, data_versions(git, subject.commit, [each.path for each in wanted]), strict=False):
-        if here.digest != each.digest:
+    here = {found.path: found for found in data_versions(git, subject.commit, [each.path for each in wanted])}
+    for each in wanted:
+        if here[each.path].digest != each.digest:
             named = f" ({each.version})" if each.version else ""
-            what = f"is data of {here.files} files" if here.files else "has no data"
-            text = f"{what}, another version than {release.name} was made with{named}"
+            what = "is another version of the data" if here[each.path].files else "has no data, other"
+            text = f"{what} than {release.name} was made with{named}"
             mend = command(
                 "cwt", "data", "diff", release.name, *(("HEAD",) if not subject.revision else (subject.revision,))
             )

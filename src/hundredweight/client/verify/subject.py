@@ -26,7 +26,7 @@ SHORTEST_POINTER = 100
 """Bytes; what is shorter need not be read to know that it is none."""
 MAX_CARD = 1 << 20
 _RECOMMENDED = re.compile(
-    r"^[\s>*_#|-]*recommended(?:[ _-](?:release|version|model|tag))?[*_]*\s*[:|][*_]*[\s`\"'\[]*(?P<name>[\w.@#/+-]+)",
+    r"^[\s>*_#|-]*recommended(?:[ _-](?:release|version|model|tag))?[*_]*\s*[:|][*_]*[\s`\"'\[]*(?P<name>[\w./+-]+[@#][\w.@#/+-]+|v?\d+\.[\w./+-]+)",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -69,25 +69,26 @@ def read_subject(workspace: Workspace, revision: str) -> Subject:
     return Subject(workspace, revision, commit, entries, pointers, _rules(git, entries), settings)
 
 
-def recommended(subject: Subject) -> str:
-    """The name of the release that a checkout should be: by `hundredweight.toml`, or a line `recommended: NAME` in the model
-    card. An older commit cannot know: what is an ancestor of the main branch goes by what that says. Empty where nothing is."""
+def recommended(subject: Subject) -> tuple[str, bool]:
+    """The name of the release that a checkout should be, and whether `hundredweight.toml` says so; else a line `recommended:
+    NAME` in the model card does, which may mean something else. An older commit cannot know: what is an ancestor of the main
+    branch goes by what that says. Empty where nothing is recommended."""
     newest = _main_branch(subject.git, subject.commit)
     if newest:
         return _said(subject.git, newest, of_revision(subject.git, newest))
     return _said(subject.git, subject.commit, subject.settings)
 
 
-def _said(git: Git, commit: str, settings: LineageSettings) -> str:
+def _said(git: Git, commit: str, settings: LineageSettings) -> tuple[str, bool]:
     if settings.recommended:
-        return settings.recommended
+        return settings.recommended, True
     with ObjectReader(git) as reader:
         info = reader.info(f"{commit}:{settings.card}")
         if info is None or info.kind != "blob" or info.size > MAX_CARD:
-            return ""
+            return "", False
         text = reader.read(info.name).decode("utf-8", "replace")
     match = _RECOMMENDED.search(text)
-    return match["name"].rstrip(".") if match else ""
+    return (match["name"].rstrip(".") if match else ""), False
 
 
 def _main_branch(git: Git, commit: str) -> str:
