@@ -26,7 +26,8 @@ SHORTEST_POINTER = 100
 """Bytes; what is shorter need not be read to know that it is none."""
 MAX_CARD = 1 << 20
 _RECOMMENDED = re.compile(
-    r"^[\s>*_#|-]*recommended(?:[ _-](?:release|version|model|tag))?[*_]*\s*[:|][*_]*[\s`\"'\[]*(?P<name>[\w./+-]+[@#][\w.@#/+-]+|v?\d+\.[\w./+-]+)",
+    r"^[\s>*_#|-]*recommended(?:[ _-](?:release|version|model|tag))?[*_]*\s*[:|][*_]*[\s`\"'\[]*"
+    r"(?P<name>[\w./+-]+[@#][\w.@#/+-]+|v?\d+\.[\w./+-]+)",
     re.IGNORECASE | re.MULTILINE,
 )
 
