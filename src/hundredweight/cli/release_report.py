@@ -126,6 +126,11 @@ def history_text(periods: Sequence[Period]) -> str:
     return format_table(("STAGE", "RELEASE", "FROM", "UNTIL", "BY"), rows)
 
 
+def shown(value: Value) -> str:
+    """A value for people: numbers to six digits, which is more than a metric means."""
+    return "-" if value is None else printable(show(float(f"{value:.6g}") if isinstance(value, float) else value))
+
+
 def _headless(rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
     return rows[0], rows[1:]
 
@@ -133,13 +138,13 @@ def _headless(rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], Sequenc
 def _table(name: str, values: Mapping[str, Value]) -> str:
     if not values:
         return ""
-    rows = [(f"  {printable(key)}", printable(show(value))) for key, value in values.items()]
+    rows = [(f"  {printable(key)}", shown(value)) for key, value in values.items()]
     return f"\n{name}\n" + format_table(*_headless(rows))
 
 
 def _few(metrics: Mapping[str, Value]) -> str:
-    shown = [f"{printable(key)}={printable(show(value))}" for key, value in list(metrics.items())[:_FEW_METRICS]]
-    return ", ".join(shown) + (f" and {len(metrics) - _FEW_METRICS} more" if len(metrics) > _FEW_METRICS else "")
+    first = [f"{printable(key)}={shown(value)}" for key, value in list(metrics.items())[:_FEW_METRICS]]
+    return ", ".join(first) + (f" and {len(metrics) - _FEW_METRICS} more" if len(metrics) > _FEW_METRICS else "")
 
 
 def _moment(when: str) -> str:

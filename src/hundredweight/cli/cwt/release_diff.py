@@ -11,10 +11,10 @@ from hundredweight.cli import tensor_report
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.markdown import escape, markdown_table
 from hundredweight.cli.pager import Pager, colour_wanted
+from hundredweight.cli.release_report import shown
 from hundredweight.cli.table import format_table
 from hundredweight.cli.weights import printable
 from hundredweight.client.releases.compare import compare_releases
-from hundredweight.lineage.message import show
 
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
@@ -67,11 +67,10 @@ def as_text(found: ReleaseDiff, *, everything: bool, strip: bool, colour: bool) 
     """What differs in sections, then each model."""
     text = f"{_title(found.old)} -> {_title(found.new)}\n"
     for name, rows in found.facts.parts():
-        shown = [row for row in rows if row.differs or everything]
-        if shown:
-            lines = [_cells(row) for row in shown]
-            text += f"\n{name}\n" + format_table(tuple(f"  {cell}" if not n else cell for n, cell in enumerate(lines[0])),
-                [(f"  {line[0]}", *line[1:]) for line in lines[1:]])  # fmt: skip
+        lines = [_cells(row) for row in rows if row.differs or everything]
+        indented = [(f"  {line[0]}", *line[1:]) for line in lines]
+        if indented:
+            text += f"\n{name}\n" + format_table(indented[0], indented[1:])
     if not found.facts.differs and not found.models:
         text += "\nno differences\n"
     for model in found.models:
@@ -123,5 +122,5 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _shown(value: Value) -> str:
-    text = "-" if value is None else printable(show(value))
+    text = shown(value)
     return text if len(text) <= 24 or " " in text else text[:19] + "..."
