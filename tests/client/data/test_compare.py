@@ -97,6 +97,22 @@ def test_leaks_repeats_and_conflicts_are_those_that_a_plain_count_finds(
     assert found.conflicts == sum(len(names) > 1 for names in labels.values())
 
 
+@given(st.dictionaries(st.integers(0, 9), ROW), st.dictionaries(st.integers(0, 9), ROW))
+@settings(max_examples=60, deadline=None)
+def test_rows_with_ids_are_compared_by_them(
+    tmp_path_factory: pytest.TempPathFactory, old: dict[int, tuple[str, str]], new: dict[int, tuple[str, str]]
+) -> None:
+    def file(rows: dict[int, tuple[str, str]]) -> dict[str, str]:
+        return {"data/train.csv": "id,text,label\n" + "".join(f"{n},{a},{b}\n" for n, (a, b) in rows.items())}
+
+    found = difference(tmp_path_factory.getbasetemp(), file(old), file(new))
+    both = old.keys() & new.keys()
+    assert found.added.total() == len(new.keys() - old.keys())
+    assert found.removed.total() == len(old.keys() - new.keys())
+    assert found.changed.total() == sum(old[key] != new[key] for key in both)
+    assert found.relabelled.total() == sum(old[key][1] != new[key][1] for key in both)
+
+
 def test_an_id_makes_changed_of_removed_and_added(tmp_path: Path) -> None:
     old = {"data/train.csv": "id,text,label\n1,one,a\n2,two,a\n3,three,b\n"}
     new = {"data/train.csv": "label,id,text\na,1,one\nb,2,two\nb,4,three\na,9,nine\n"}

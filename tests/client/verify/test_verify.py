@@ -174,6 +174,16 @@ def test_weights_and_pickles_and_big_files_in_git_are_found_and_moved(project: P
     assert sorted(codes) == ["attributes-gap", "big-file", "pickle", "pickle", "weights-in-git"]
 
 
+def test_what_the_settings_call_weights_belongs_into_lfs(project: Project) -> None:
+    settings = SETTINGS.replace(b'["*.safetensors"]', b'["*.safetensors", "nets/*.dat"]')
+    project.commit({"hundredweight.toml": settings, "nets/a.dat": b"weights", "b.dat": b"others"})
+    assert project.findings("HEAD") == [("weights-in-git", "nets/a.dat")]
+    project.mend("HEAD")
+    (project.folder / "hundredweight.toml").write_bytes(b"[model\n")
+    done = project.person.run("cwt", "verify", cwd=project.folder, check=False)
+    assert (done.returncode, done.stderr.partition(":")[0]) == (2, "error")
+
+
 def test_files_that_missed_the_filter_and_pointers_without_one_are_found(project: Project) -> None:
     other = project.folder / "other.safetensors"
     other.write_bytes(WEIGHTS[1])

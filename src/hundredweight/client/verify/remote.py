@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from hundredweight.client.verify.findings import Finding, Severity, command
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hundredweight.lineage.releases import Registry
 
 BATCH = 100
+WORKERS = 4
 _PEELED = "^{}"
 
 
@@ -36,18 +38,25 @@ def check_objects(subject: Subject, remote: str) -> Iterator[Finding]:
     asked = [Wanted(oid, pointer.size) for oid, pointer in wanted.items()]
     git_dir = workspace.repository.git_dir
     with open_server(workspace.config, workspace.git, workspace.variables, remote, DOWNLOAD, git_dir=git_dir) as server:
-        for start in range(0, len(asked), BATCH):
-            some = asked[start : start + BATCH]
+
+        def lacking(some: list[Wanted]) -> list[Wanted]:
             answer = server.batch(DOWNLOAD, some, transfers=(BASIC,))
             there = {each.oid for each in answer.objects if each.error is None and DOWNLOAD in each.actions}
-            for each in some:
-                if each.oid not in there:
-                    here = workspace.store.has(each.oid, each.size)
-                    lack = "" if here else ", nor is it here"
-                    push = ("--object-id", remote, each.oid) if here else ("--all", remote)
-                    text = f"its object {each.oid[:12]} is not on '{remote}'{lack}: nobody can check it out"
-                    mend = command("git", "lfs", "push", *push)
-                    yield Finding("remote", "missing-on-remote", text, paths[each.oid], mend)
+            return [each for each in some if each.oid not in there]
+
+        chunks = [asked[start : start + BATCH] for start in range(0, len(asked), BATCH)]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for found in pool.map(lacking, chunks):
+                for each in found:
+                    yield _missing(workspace, remote, paths[each.oid], each)
+
+
+def _missing(workspace: Workspace, remote: str, path: str, wanted: Wanted) -> Finding:
+    here = workspace.store.has(wanted.oid, wanted.size)
+    lack = "" if here else ", nor is it here"
+    mend = command("git", "lfs", "push", *(("--object-id", remote, wanted.oid) if here else ("--all", remote)))
+    text = f"its object {wanted.oid[:12]} is not on '{remote}'{lack}: nobody can check it out"
+    return Finding("remote", "missing-on-remote", text, path, mend)
 
 
 def check_remote_tags(subject: Subject, remote: str, registry: Registry) -> Iterator[Finding]:

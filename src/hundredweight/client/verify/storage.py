@@ -69,6 +69,9 @@ def _in_git(subject: Subject, entry: BlobEntry, reader: ObjectReader) -> Iterato
         yield Finding(
             "attributes", "weights-in-git", text, path, f"cwt init && git add .gitattributes && {_convert(path)}"
         )
+    elif subject.weights is not None and subject.weights.allows(path):
+        text = f"are weights by hundredweight.toml, and in Git itself ({size})"
+        yield Finding("storage", "weights-in-git", text, path, _track_and_convert(path))
     elif entry.size > BIG:
         yield Finding("storage", "big-file", f"is big ({size}) and in Git itself", path, _track_and_convert(path))
     elif _is_pickle(path, entry.blob, reader):

@@ -11,6 +11,7 @@ from hundredweight.client.lineage_settings import of_revision, of_work_tree
 from hundredweight.client.revisions import UnknownRevision, commit_of
 from hundredweight.git.attributes import FILE_NAME, rules_of
 from hundredweight.git.objects import ObjectReader
+from hundredweight.git.patterns import PathFilter
 from hundredweight.git.scan import EMPTY_TREES, read_pointers, tree_entries
 from hundredweight.protocol.pointer import CUTOFF
 
@@ -43,6 +44,8 @@ class Subject:
     pointers: dict[str, Pointer]
     rules: AttributeRules
     settings: LineageSettings
+    weights: PathFilter | None = None
+    """What the settings call weights, where they do."""
 
     @property
     def git(self) -> Git:
@@ -67,7 +70,8 @@ def read_subject(workspace: Workspace, revision: str) -> Subject:
     small = ((e.blob, e.path) for e in entries if e.is_regular and SHORTEST_POINTER <= e.size < CUTOFF)
     pointers = {file.path: file.pointer for file in read_pointers(git, small)}
     settings = of_revision(git, commit) if revision else of_work_tree(workspace)
-    return Subject(workspace, revision, commit, entries, pointers, _rules(git, entries), settings)
+    weights = PathFilter(settings.weights) if settings.weights else None
+    return Subject(workspace, revision, commit, entries, pointers, _rules(git, entries), settings, weights)
 
 
 def recommended(subject: Subject) -> tuple[str, bool]:
