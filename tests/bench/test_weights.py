@@ -49,9 +49,12 @@ def test_the_page_says_what_is_missed_and_leaves_out_what_was_not_run() -> None:
     rows = [{"version": "lastlayer", "stored": 2_000_000, "up": 1_000_000, "down": 2_100_000}]
     ours, stock = ({"seconds": seconds, "up": 3e6, "down": 1e6, "runs": 1} for seconds in (5.0, 10.0))
     link = {"size": 10**9, "operations": {"push": {"ours": ours, "stock": stock}}}
-    page = report({"history bf16": {**history, "rows": rows}, "100 Mbit/s": link}, "git-lfs/3.3.0")
+    found = {"history bf16": {**history, "rows": rows}, "100 Mbit/s": link}
+    page = report(found, "git-lfs/3.3.0", joined=False)
     assert "| Hundredweight, the hub's folder |  | 14.0 |" in page
     assert "13.5 missed" in page
     assert "| lastlayer | bf16 | 2.00 | 1.00 | 0.500 | 2.10 | 1.050 |" in page
     assert "| 100 Mbit/s | 1.00 | 1 | push | 5.00 | 10.00 | 0.50 | 0.45 missed | 4 | 4 |" in page
     assert "codec" not in page
+    assert "one by one" not in page
+    assert "Its parts ran one by one" in report(found, "git-lfs/3.3.0", joined=True)
