@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -93,6 +94,12 @@ def stage(options: argparse.Namespace, environment: Environment) -> Stage:
     person = Person(_who(git, environment), socket.gethostname(), options.why)
     meter = NullMeter() if options.json else TransferMeter(sys.stderr, live=sys.stderr.isatty())
     return Stage(target, git, environment.variables, person, meter, options.wait, public)
+
+
+def heed_signals() -> None:
+    """A terminal that goes away, a CI job that is cancelled: as an interrupt, so that the command goes back before it ends."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
 
 
 def tell(outcome: Outcome, options: argparse.Namespace, target: Target) -> None:

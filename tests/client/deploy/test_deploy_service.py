@@ -14,6 +14,7 @@ import pytest
 
 from hundredweight.client.deploy.processes import ProcessId
 from tests.deploying import HEALTH, SERVICE, Releases, Site, eventually
+from tests.e2e.test_kill import start
 
 SERVED = ("--run", SERVICE, "--health", HEALTH, "--health-timeout", "10")
 
@@ -131,6 +132,19 @@ def test_an_answer_of_a_stranger_is_no_health(site: Site) -> None:
             assert "the service ended with exit code 1, though" in failed.stderr
         finally:
             stranger.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_goes_back_first(number: signal.Signals, site: Site) -> None:
+    site.deploy("model@v1.1.0", *SERVED)
+    options = ("--to", str(site.folder), "--health", "sleep 60", "--health-timeout", "60")
+    process = start(site.person, "cwt", "deploy", f"{site.source}@model@v1.2.0", *options, cwd=site.person.home)
+    assert eventually(lambda: site.current.startswith("2-") and alive(site) == "model@v1.2.0")
+    process.send_signal(number)
+    assert process.wait() == 130
+    assert site.current == "1-model@v1.1.0"
+    assert alive(site) == "model@v1.1.0"
+    assert site.told["deployments"][-1]["reason"] == "it was interrupted"
 
 
 def test_reload_is_run_at_each_switch(site: Site) -> None:

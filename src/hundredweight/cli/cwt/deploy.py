@@ -41,5 +41,6 @@ def run(args: list[str], environment: Environment) -> int:
     changes = deploying.changes(options)
     wanted = source.parse(options.what, environment.cwd)
     stage = deploying.stage(options, environment)
+    deploying.heed_signals()
     deploying.tell(deploy(stage, wanted, changes), options, stage.target)
     return 0

@@ -31,5 +31,6 @@ def run(args: list[str], environment: Environment) -> int:
     options = parser().parse_args(args)
     changes = deploying.changes(options)
     stage = deploying.stage(options, environment)
+    deploying.heed_signals()
     deploying.tell(rollback(stage, options.name, changes), options, stage.target)
     return 0

@@ -20,7 +20,7 @@ from hundredweight.client.deploy.journal import (
     Settings,
     What,
 )
-from hundredweight.client.deploy.releases import SourceFailed
+from hundredweight.client.deploy.releases import SourceFailed, check_facts
 from hundredweight.client.deploy.source import Wanted
 from hundredweight.client.deploy.store import VersionStore
 from hundredweight.client.deploy.target import NotATarget, Target
@@ -122,7 +122,7 @@ def rollback(stage: Stage, name: str, changes: Changes) -> Outcome:
         if chosen.folder not in target.names():
             wanted = Wanted(chosen.what.source, chosen.what.commit)
             return _make(stage, journal, history, wanted, settings, lock, ROLLBACK, chosen.what)
-        number = history.next_number
+        number = target.next_number(history.next_number)
         store = _kept_store(stage, chosen)
         _begin(stage, journal, number, ROLLBACK, chosen.what, chosen.folder, settings)
         step = Activation(target, journal, number, chosen.folder, chosen.what, settings, stage.variables, lock)
@@ -177,12 +177,15 @@ def _make(
     paths = PathFilter(settings.include, settings.exclude)
     commit, release = store.fetch(partial=not paths.allows_everything)
     what = known or What(store.source, wanted.ref, commit, release)
-    number = history.next_number
+    number = target.next_number(history.next_number)
     folder = versions.folder_name(number, what.name)
+    _warn_of_moved(history, what)
     _begin(stage, journal, number, action, what, folder, settings)
     try:
         store.keep(folder, commit)
         contents = store.contents(commit, paths)
+        if release:
+            check_facts(store.git, release, {file.path: file.pointer.oid for file in contents.objects if file.pointer})
         versions.check_room(target, store, contents)
         fetched = sum(item.size for item in store.missing(contents.objects))
         versions.build(target, store, contents, folder, stage.meter)
@@ -193,6 +196,16 @@ def _make(
         raise
     step = Activation(target, journal, number, folder, what, settings, stage.variables, lock)
     return _activate(stage, step, history, store)
+
+
+def _warn_of_moved(history: History, what: What) -> None:
+    """A release is a promise: its tag should name what it named before."""
+    for one in reversed(history.deployments):
+        if what.release and (one.what.source, one.what.release) == (what.source, what.release):
+            if one.what.commit != what.commit:
+                before, now = one.what.commit[:12], what.commit[:12]
+                notice(f"'{what.release}' was moved: it was {before} in deployment {one.number}, and is {now}")
+            return
 
 
 def _begin(

@@ -6,13 +6,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hundredweight.base.errors import RemoteError, UsageError
-from hundredweight.git.run import GitError
+from hundredweight.base.errors import DamageError, RemoteError, UsageError
+from hundredweight.git.run import Git, GitError
 from hundredweight.lineage import releases
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hundredweight.client.deploy.source import Wanted
-    from hundredweight.git.run import Git
 
 TAGS = "refs/tags/"
 HEADS = "refs/heads/"
@@ -39,6 +40,20 @@ class NoSuchVersion(UsageError):
             f"'{text}' names no version of its source",
             hint=hint or "run 'git ls-remote --tags --heads SOURCE' or 'cwt release list' for the names there are",
         )
+
+
+class ReleaseContradicted(DamageError):
+    """The tag of a release tells of other weights than its commit has: one of them was forged, or a tag was moved by
+    hand. Nothing
+    was deployed."""
+
+    hint = "ask who made the release; 'cwt release show' and 'cwt verify' tell more"
+
+    def __init__(self, name: str, path: str, expected: str, got: str) -> None:
+        super().__init__(f"the release '{name}' says that '{path}' is {expected[:12]}, but its commit has {got[:12]}")
+        self.path = path
+        self.expected = expected
+        self.got = got
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,16 @@ def find(wanted: Wanted, store: Git, tags: str, source: str) -> Found:
     if not commit:
         raise NoSuchVersion(wanted.text, hint=_full_id(ref))
     return Found(commit)
+
+
+def check_facts(store: Git, name: str, objects: Mapping[str, str]) -> None:
+    """Compare what the tag of a release tells about its weights with the files of its commit, by path and object id. Raises
+    `ReleaseContradicted`."""
+    release = releases.read(store).tags.get(name)
+    for weights in release.facts.weights if release is not None else ():
+        found = objects.get(weights.path)
+        if found is not None and weights.oid and found != weights.oid:
+            raise ReleaseContradicted(name, weights.path, weights.oid, found)
 
 
 def _listed(store: Git, source: str) -> dict[str, str]:
@@ -136,7 +161,7 @@ def _models(registry: releases.Registry) -> tuple[str, ...]:
 def _abbreviated(wanted: Wanted, store: Git, refs: dict[str, str]) -> str:
     """The full id of a commit that is named by the first characters of its id, where a ref or the source's folder knows it."""
     if wanted.local:
-        found = store.at(wanted.source).run("rev-parse", "--verify", "--quiet", f"{wanted.ref}^{{commit}}")
+        found = Git(wanted.source, store.env).run("rev-parse", "--verify", "--quiet", f"{wanted.ref}^{{commit}}")
         if found.code == 0:
             return os.fsdecode(found.out).strip()
     ref = wanted.ref.lower()

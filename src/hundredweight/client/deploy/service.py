@@ -140,9 +140,14 @@ def _start(target: Target, folder: str, settings: Settings, variables: Mapping[s
         nothing = os.open(os.devnull, os.O_RDONLY)
         argv = [sys.executable, "-P", "-m", "hundredweight.client.deploy.launcher", json.dumps(spec)]
         actions = [(os.POSIX_SPAWN_DUP2, have, want) for have, want in ((nothing, 0), (log, 1), (log, 2))]
+        os.set_inheritable(lock, True)
         pid = os.posix_spawn(sys.executable, argv, dict(variables), file_actions=actions)
         os.close(nothing)
+    except OSError as error:
+        os.close(reader)
+        raise ServiceFailed(f"cannot start '{settings.run}': {error.strerror}") from error
     finally:
+        os.set_inheritable(lock, False)
         os.close(log)
         os.close(writer)
     with os.fdopen(reader, "rb") as report:

@@ -46,6 +46,8 @@ _SETTINGS = (
     ("maintenance.auto", "false"),
     ("core.hooksPath", os.devnull),
     ("protocol.version", "2"),
+    # The store is meant, wherever it stands.
+    ("safe.bareRepository", "all"),
     # A network that died says nothing: after half a minute without bytes git gives up.
     ("http.lowSpeedLimit", "1000"),
     ("http.lowSpeedTime", "30"),

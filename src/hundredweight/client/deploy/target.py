@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 POLL = 0.1
 UNFINISHED = "."
 """What the names of folders begin with that are being written or removed."""
+_OWN = frozenset(("current", "lock", "logs", "service.json", "store", "versions"))
 _TEMPORARY = ("tmp-", "current-")
 
 
@@ -60,7 +61,7 @@ class Target:
     def prepare(self) -> None:
         """Make the folder. Raises `NotATarget` where it holds something else."""
         if not self.exists and os.path.isdir(self.folder):
-            other = [name for name in os.listdir(self.folder) if name not in ("lock", "store", "versions", "logs")]
+            other = [name for name in os.listdir(self.folder) if name not in _OWN]
             if other:
                 raise NotATarget(
                     f"'{self.folder}' holds files that no deployment made, such as '{sorted(other)[0]}'",
@@ -76,9 +77,10 @@ class Target:
 
     @contextmanager
     def lock(self, holder: str, wait: float = 0.0) -> Iterator[int]:
-        """Hold the target, as `holder` in words. A command that is killed holds it no longer, as soon as the git
-        processes that it
-        started have ended. Gives the descriptor, which children inherit. Raises `TargetBusy` after `wait` seconds."""
+        """Hold the target, as `holder` in words; a command that is killed holds it no longer. Gives the descriptor: a
+        service that is
+        about to start takes it along (`service`), nobody else, as there are children of git that stay for long. Raises
+        `TargetBusy` after `wait` seconds."""
         try:
             descriptor = open_append(self._lock, 0o644)
         except OSError as error:
@@ -90,7 +92,6 @@ class Target:
                     raise TargetBusy(self.folder, _holder(descriptor))
                 time.sleep(POLL)
             _name_holder(descriptor, f"{holder} (process {os.getpid()})")
-            os.set_inheritable(descriptor, True)
             yield descriptor
         finally:
             os.close(descriptor)
@@ -106,6 +107,11 @@ class Target:
     def names(self) -> list[str]:
         """The versions that are here whole."""
         return sorted(name for name in _listed(self.versions) if not name.startswith(UNFINISHED))
+
+    def next_number(self, told: int) -> int:
+        """Of the next deployment; `told` is what the journal says. Versions stay when a journal is lost."""
+        heads = [name.partition("-")[0] for name in self.names()]
+        return max([told, *(int(head) + 1 for head in heads if head.isdigit())])
 
     def current(self) -> str:
         """The version that is served; empty when there is none. Raises `NotATarget` where something else has that name."""
