@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from hundredweight.base.errors import LocalError
+from hundredweight.cli.weights import printable
 from hundredweight.client.data import sides
 from hundredweight.client.data.rows import Columns
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from hundredweight.lineage.record import DataVersion
 
 SHOWN_LABELS = 12
+LONGEST = 60
+"""Characters of a label that are shown."""
 
 
 class FetchFailed(LocalError):
@@ -71,21 +74,26 @@ def counted(count: int, noun: str) -> str:
 
 def labels_text(counts: Mapping[str, int]) -> str:
     """`cat 600, dog 400, and 3 more`; nothing where there are no labels."""
-    named = [f"{label or '(none)'} {count:,}" for label, count in counts.items()]
+    named = [f"{label_name(label)} {count:,}" for label, count in counts.items()]
     if list(counts) == [""]:
         return ""
     more = len(named) - SHOWN_LABELS
     return ", ".join(named[:SHOWN_LABELS]) + (f", and {more} more" if more > 0 else "")
 
 
+def label_name(label: str) -> str:
+    """A label as it may be shown: it comes from a file's content."""
+    return printable(label[:LONGEST]) or "(none)"
+
+
 def split_name(split: str) -> str:
-    return split or "(no split)"
+    return printable(split[:LONGEST]) or "(no split)"
 
 
 def leak_text(leak: Leak, noun: str) -> str:
-    first, second = leak.splits
+    first, second = map(split_name, leak.splits)
     said = f"{counted(leak.rows, noun)} of {second} {'is' if leak.rows == 1 else 'are'} in {first} too"
-    return said + (f" ({leak.examples[0][0]} and {leak.examples[0][1]})" if leak.examples else "")
+    return said + (printable(f" ({leak.examples[0][0]} and {leak.examples[0][1]})") if leak.examples else "")
 
 
 def version_json(version: DataVersion) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 
@@ -114,6 +115,18 @@ def test_what_is_no_json_is_told_with_its_line() -> None:
     with pytest.raises(DataUnreadable, match=r"'a\.jsonl', line 2: not JSON") as caught:
         items("a.jsonl", b'{"x": 1}\n{"x": \n')
     assert caught.value.line == 2
+
+
+@given(st.binary(min_size=1, max_size=300), st.integers(1, 50))
+def test_compressed_rows_are_rows(noise: bytes, piece: int) -> None:
+    text = b"text,label\n" + noise.hex().encode() + b",x\n" + b"same,y\n" * 50
+    plain = items("a.csv", text)
+    halves = gzip.compress(text[:40]) + gzip.compress(text[40:])
+    assert contents(items("a.csv.gz", halves, piece=piece)) == contents(plain)
+    with pytest.raises(DataUnreadable, match=r"'a\.csv\.gz': it ends in the middle"):
+        items("a.csv.gz", halves[:-9])
+    with pytest.raises(DataUnreadable, match="not gzip"):
+        items("a.csv.gz", text)
 
 
 def test_an_empty_file_has_no_rows() -> None:

@@ -12,6 +12,7 @@ from hundredweight.cli.data_report import (
     add_options,
     columns,
     counted,
+    label_name,
     leak_text,
     make_available,
     split_name,
@@ -20,6 +21,7 @@ from hundredweight.cli.data_report import (
 )
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.table import format_table
+from hundredweight.cli.weights import printable
 from hundredweight.client.data import sides
 from hundredweight.client.data.compare import compare
 from hundredweight.client.data.names import split_order
@@ -177,7 +179,7 @@ def _table(found: Difference) -> list[tuple[str, ...]]:
         rows.append(_row(found, split, labels, "" if labels == [""] else "all"))
         if labels != [""]:
             rows += [
-                _row(found, split, [label], label or "(none)") for label in labels if _touched(found, split, label)
+                _row(found, split, [label], label_name(label)) for label in labels if _touched(found, split, label)
             ]
     return rows
 
@@ -208,14 +210,14 @@ def _notes(found: Difference) -> list[str]:
         for (a, b), count in _sorted(found.moves)
     ]
     notes += [
-        f"relabelled: {counted(count, noun)} from {a or '(none)'} to {b or '(none)'}"
+        f"relabelled: {counted(count, noun)} from {label_name(a)} to {label_name(b)}"
         for (a, b), count in _sorted(found.relabelled)
     ]
     known = {leak.splits: leak.rows for leak in found.before.leaks}
     for leak in found.after.leaks:
         notes.append(f"leakage: {leak_text(leak, noun)}; before: {known.pop(leak.splits, 0):,}")
     notes += [
-        f"no longer leaking: {counted(rows, noun)} of {pair[1]} (in {pair[0]} too before)"
+        f"no longer leaking: {counted(rows, noun)} of {split_name(pair[1])} (in {split_name(pair[0])} too before)"
         for pair, rows in known.items()
     ]
     if found.after.conflicts or found.before.conflicts:
@@ -223,8 +225,8 @@ def _notes(found: Difference) -> list[str]:
             f"conflicts: {counted(found.after.conflicts, noun)} with more than one label; before: {found.before.conflicts:,}"
         )
     added, removed = found.columns
-    notes += [f"columns added: {', '.join(added)}"] if added else []
-    notes += [f"columns removed: {', '.join(removed)}"] if removed else []
+    notes += [f"columns added: {printable(', '.join(added))}"] if added else []
+    notes += [f"columns removed: {printable(', '.join(removed))}"] if removed else []
     return notes
 
 
@@ -233,11 +235,12 @@ def _sorted(counts: Counter[tuple[str, str]]) -> list[tuple[tuple[str, str], int
 
 
 def _file(change: FileChange) -> str:
+    path = printable(change.path)
     if change.old is None:
-        return f"added {change.path} ({format_size(change.new or 0)})"
+        return f"added {path} ({format_size(change.new or 0)})"
     if change.new is None:
-        return f"removed {change.path} ({format_size(change.old)})"
-    return f"changed {change.path} ({format_size(change.old)} -> {format_size(change.new)})"
+        return f"removed {path} ({format_size(change.old)})"
+    return f"changed {path} ({format_size(change.old)} -> {format_size(change.new)})"
 
 
 def _more(found: Difference) -> str:

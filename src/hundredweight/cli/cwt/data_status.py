@@ -106,7 +106,10 @@ def as_markdown(side: Side, versions: tuple[DataVersion, ...], found: Survey, us
         )
     if found.total:
         text += f"\n| split | {found.noun} | labels |\n|---|--:|---|\n"
-        text += "".join(f"| {' | '.join(_row(found, split))} |\n" for split in found.splits)
+        text += "".join(
+            f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in _row(found, split))} |\n"
+            for split in found.splits
+        )
     notes = _modified(side) + _notes(found) + [f"used by {_experiments(use)}" for use in used]
     return text + ("\n" + "".join(f"- {note}\n" for note in notes) if notes else "")
 

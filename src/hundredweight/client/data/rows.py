@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import json
+import zlib
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from operator import itemgetter
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 CSV_SUFFIXES = (".csv", ".tsv")
 JSONL_SUFFIXES = (".jsonl", ".ndjson")
+GZIP = ".gz"
 MAX_FIELD = 64 << 20
 """Bytes of one field, or of one line of JSON: where a quote is not closed, all the rest would be one field."""
 _ID_COLUMNS = ("id", "_id", "uid", "uuid", "guid", "row_id", "sample_id", "example_id", "item_id")
@@ -36,6 +38,8 @@ _SEPARATOR = "\x1f"
 _TYPED = "\x1e"
 _WIDTH = 16
 _COMMON = 4096
+_GZIP_WINDOW = 31
+_INFLATED = 1 << 20
 
 
 class DataUnreadable(DamageError):
@@ -44,7 +48,7 @@ class DataUnreadable(DamageError):
     hint = "correct the file, or leave it out of the data paths in 'hundredweight.toml'"
 
     def __init__(self, path: str, line: int, reason: str) -> None:
-        super().__init__(f"'{path}', line {line}: {reason}")
+        super().__init__(f"'{path}', line {line}: {reason}" if line else f"'{path}': {reason}")
         self.path = path
         self.line = line
 
@@ -79,17 +83,40 @@ class Shape:
 
 
 def is_rows(path: str) -> bool:
-    """Whether the rows of this file are the items, by its name."""
-    return path.lower().endswith(CSV_SUFFIXES + JSONL_SUFFIXES)
+    """Whether the rows of this file are the items, by its name; compressed by gzip or not."""
+    return _inner(path).endswith(CSV_SUFFIXES + JSONL_SUFFIXES)
+
+
+def _inner(path: str) -> str:
+    return path.lower().removesuffix(GZIP)
 
 
 def read_rows(path: str, pieces: Iterable[Buffer], split: str, wanted: Columns, shape: Shape) -> Iterator[Item]:
     """The rows of a file, whose bytes come in `pieces`. `split` is that of rows that do not say; `shape` is filled on the way.
     Raises `DataUnreadable`."""
-    stream = _text(pieces)
-    if path.lower().endswith(JSONL_SUFFIXES):
+    stream = _text(_inflated(path, pieces) if path.lower().endswith(GZIP) else pieces)
+    if _inner(path).endswith(JSONL_SUFFIXES):
         return _jsonl(path, stream, split, wanted, shape)
     return _csv(path, stream, split, wanted, shape)
+
+
+def _inflated(path: str, pieces: Iterable[Buffer]) -> Iterator[bytes]:
+    """The content of a gzip file of any number of members, a bounded piece at a time."""
+    member = zlib.decompressobj(_GZIP_WINDOW)
+    begun = False
+    for piece in pieces:
+        data = bytes(piece)
+        while data:
+            begun = True
+            try:
+                yield member.decompress(data, _INFLATED)
+            except zlib.error as error:
+                raise DataUnreadable(path, 0, f"not gzip: {error}") from error
+            data = member.unconsumed_tail or member.unused_data
+            if member.eof:
+                member, begun = zlib.decompressobj(_GZIP_WINDOW), False
+    if begun:
+        raise DataUnreadable(path, 0, "it ends in the middle")
 
 
 class _Pieces(io.RawIOBase):
@@ -198,7 +225,7 @@ def _getter(order: Sequence[int]) -> Callable[[Sequence[str]], Sequence[str]]:
 def _csv(path: str, stream: io.TextIOWrapper, split: str, wanted: Columns, shape: Shape) -> Iterator[Item]:
     csv.field_size_limit(MAX_FIELD)
     first = stream.readline(MAX_FIELD)
-    delimiter = "\t" if path.lower().endswith(".tsv") else max(_DELIMITERS, key=first.count)
+    delimiter = "\t" if _inner(path).endswith(".tsv") else max(_DELIMITERS, key=first.count)
     reader = csv.reader(_again(first, stream), delimiter=delimiter)
     try:
         header = next(reader, [])
