@@ -119,5 +119,7 @@ def run_gitlab(
     script = "\n".join([*base.get("before_script", []), *found["script"]])
     code = checkout.run(script, env, check=not fails)
     assert bool(code) == fails, checkout.said
+    if fails:
+        return
     for path in (*found.get("artifacts", {}).get("paths", []), *found.get("artifacts", {}).get("reports", {}).values()):
         assert (checkout.folder / path).exists(), f"the job made no {path}"
