@@ -39,6 +39,7 @@ _TYPED = "\x1e"
 _WIDTH = 16
 _COMMON = 4096
 _GZIP_WINDOW = 31
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 _INFLATED = 1 << 20
 
 
@@ -302,4 +303,4 @@ def _jsonl(path: str, stream: io.TextIOWrapper, split: str, wanted: Columns, sha
 def _plain(value: object) -> str:
     """A value that is no text, as one: other than any text that looks the same, since programs see the difference; labels and ids
     may be numbers here and texts there."""
-    return _TYPED + json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return _TYPED + (str(value) if value.__class__ is int else _encode(value))
