@@ -158,7 +158,7 @@ def test_metrics_out_of_bounds_need_a_reason(tmp_path: Path) -> None:
 def test_weights_that_are_not_here_must_be_on_the_server(repo: Repository, tmp_path: Path, sent: bool) -> None:
     repo.person.git("init", "-q", "--bare", str(tmp_path / "server"))
     repo.person.git("remote", "add", "origin", str(tmp_path / "server"), cwd=repo.folder)
-    repo.person.git("push", "-q", "origin", "main", cwd=repo.folder, **({} if sent else {"GIT_LFS_SKIP_PUSH": "1"}))
+    repo.person.git("push", "-q", "origin", "main", cwd=repo.folder, GIT_LFS_SKIP_PUSH="0" if sent else "1")
     repo.person.git("clone", "-q", str(tmp_path / "server"), "other", cwd=tmp_path, GIT_LFS_SKIP_SMUDGE="1")
     repo.folder = tmp_path / "other"
     repo.git = repo.git.at(str(repo.folder))
