@@ -6,9 +6,10 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
-from hundredweight.codec import block, kernel
+from hundredweight.codec import block, kernel, numbers, plan
 from hundredweight.codec.kernel import Kernel
 from hundredweight.codec.passes import NumpyPasses
 from tests.codec.material import fine_tune
@@ -45,14 +46,12 @@ def test_without_numba_numpy_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_kernels_compile_where_no_cache_can_be_written() -> None:
     numba = pytest.importorskip("numba")
-    from hundredweight.codec import compiled
+    from hundredweight.codec import compiling
 
     found: dict[str, object] = {}
     exec("def first(items, out):\n    out[0] = items[0]\n", found)  # of no file, hence without a place for its cache
-    run = compiled.compile_passes(found["first"], (numba.uint8[::1], numba.uint8[::1]))
+    run = compiling.compile_passes(found["first"], (numba.uint8[::1], numba.uint8[::1]))
     out = bytearray(1)
-    import numpy as np
-
     run(np.full(1, 7, np.uint8), np.frombuffer(out, np.uint8))
     assert out == b"\7"
 
@@ -68,3 +67,30 @@ def test_threads_do_not_disturb_each_other(mode: Kernel) -> None:
         )
     assert together == alone
     assert [bytes(content) for content in back] == [pair.raw for pair in pairs]
+
+
+@pytest.mark.parametrize("kind", [numbers.F32, numbers.BF16, numbers.F16, numbers.WORDS, numbers.DOUBLE_WORDS])
+def test_statistics_are_the_same_by_either_way(kind: numbers.Kind) -> None:
+    """Plans must not depend on the machine; sizes and sparsity go over all branches."""
+    pytest.importorskip("numba")
+    from hundredweight.codec import compiled
+
+    rng = np.random.default_rng(kind.code)
+    for count in (0, 1, 127, 32 * 128, 40_000, 300_000):
+        for spread in (0, 1, 3, 8 * kind.width - 1):
+            values = (rng.integers(0, 1 << 32, count) >> rng.integers(32 - spread, 33, count)).astype(kind.bits)
+            values[rng.integers(0, max(count, 1), count // 2) // 128 * 128] = 0
+            values[: count // 3] = 0
+            base = rng.normal(0, 0.02, count).astype(np.float32).view(np.uint32)
+            frame = (base >> np.uint32(32 - 8 * kind.width)).astype(kind.bits)
+            plans = [plan.make(values, frame, kind, way.statistics) for way in (NumpyPasses(), compiled.passes())]
+            assert repr(plans[0]) == repr(plans[1])
+            tables, classes = zip(
+                *((each.grouping.table.tobytes(), each.grouping.classes.tobytes()) for each in plans), strict=True
+            )
+            assert tables[0] == tables[1]
+            assert classes[0] == classes[1]
+    symbols = rng.integers(0, 256, 70_000).astype(np.uint8) >> rng.integers(0, 9, 70_000).astype(np.uint8)
+    counts = np.array([0, 1, 5, 30_000, 0, 39_994], np.int64)
+    symbols[6:30_006] = rng.choice(np.array([0, 0, 0, 0, 1, 3, 5, 16], np.uint8), 30_000)
+    assert NumpyPasses().modes(symbols, counts) == compiled.passes().modes(symbols, counts)

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
+from hundredweight.codec import compiled_statistics
+from hundredweight.codec.compiled_statistics import CompiledStatistics
+from hundredweight.codec.compiling import aligned, compile_passes, reads
 from hundredweight.codec.passes import UNCHANGED, Grouping, NumpyPasses
 from hundredweight.codec.values import ESCAPE, empty_parts
 
@@ -19,20 +22,16 @@ if TYPE_CHECKING:
 
     from hundredweight.codec.numbers import Bits, Kind
     from hundredweight.codec.passes import Partition, Passes
+    from hundredweight.codec.statistics import Statistics
     from hundredweight.codec.streams import Bytes
     from hundredweight.codec.values import Parts, Runs
 
 _NO_DRIFT = np.zeros(0, np.int32)
 
 
-def _input(item: Any) -> Any:
-    """An array that is only read: callers' buffers may be read-only."""
-    return numba.types.Array(item, 1, "C", readonly=True)
-
-
 _OCTETS, _LANES, _PLACES = numba.uint8[::1], numba.int64[:, ::1], numba.uint64[:, ::1]
-_CLASSES, _TABLE, _CONTEXTS, _DRIFT = (_input(item) for item in (numba.uint16, numba.uint8, numba.uint8, numba.int32))
-_COUNTS = _input(numba.int64)
+_CLASSES, _TABLE, _CONTEXTS, _DRIFT = (reads(item) for item in (numba.uint16, numba.uint8, numba.uint8, numba.int32))
+_COUNTS = reads(numba.int64)
 _WORDS = (numba.uint16, numba.uint32)
 LANES = 4
 UNGROUPED = 128
@@ -42,16 +41,6 @@ UNGROUPED = 128
 def _planes(octets: Any, width: int) -> Any:
     types: Any = numba.types
     return types.UniTuple(octets, width)
-
-
-def compile_passes(function: Any, *signatures: tuple[Any, ...]) -> Any:
-    """Compiled now, or loaded from numba's cache; for these types alone, so that nothing is compiled later."""
-    typed = [numba.void(*signature) for signature in signatures]
-    try:
-        return numba.njit(typed, nogil=True, cache=True)(function)
-    except RuntimeError:
-        # Neither the package's folder nor the user's cache can be written.
-        return numba.njit(typed, nogil=True)(function)
 
 
 def _difference_of(word: Any, bits: int) -> Any:
@@ -249,40 +238,33 @@ def _paste_of(word: Any) -> Any:
 assign = compile_passes(
     _assign,
     *(
-        (_input(word), _COUNTS, _CLASSES, _TABLE, numba.int64, numba.int64, numba.int64, _OCTETS, _LANES)
+        (reads(word), _COUNTS, _CLASSES, _TABLE, numba.int64, numba.int64, numba.int64, _OCTETS, _LANES)
         for word in _WORDS
     ),
 )
-split = compile_passes(
-    _split, *((_input(word), _COUNTS, numba.int64, _CONTEXTS, _PLACES, word[::1]) for word in _WORDS)
-)
-join = compile_passes(_join, *((_input(word), _COUNTS, numba.int64, _CONTEXTS, _PLACES, word[::1]) for word in _WORDS))
+split = compile_passes(_split, *((reads(word), _COUNTS, numba.int64, _CONTEXTS, _PLACES, word[::1]) for word in _WORDS))
+join = compile_passes(_join, *((reads(word), _COUNTS, numba.int64, _CONTEXTS, _PLACES, word[::1]) for word in _WORDS))
 DIFFERENCE, RESTORE = (
     {
-        size: compile_passes(make(word, 8 * size), (_input(kind), _input(kind), _DRIFT, numba.int64, kind[::1]))
+        size: compile_passes(make(word, 8 * size), (reads(kind), reads(kind), _DRIFT, numba.int64, kind[::1]))
         for size, word, kind in ((2, np.uint16, numba.uint16), (4, np.uint32, numba.uint32))
     }
     for make in (_difference_of, _restore_of)
 )
-_PLANE = _input(numba.uint8)
+_PLANE = reads(numba.uint8)
 fold = compile_passes(_fold, (_PLANE, numba.uint8, _OCTETS, _OCTETS, numba.uint64[::1]))
 CUT = {
     2: compile_passes(
-        _cut_of(np.uint16), (_input(numba.uint16), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 2), _OCTETS)
+        _cut_of(np.uint16), (reads(numba.uint16), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 2), _OCTETS)
     ),
     4: compile_passes(
-        _cut_of(np.uint32), (_input(numba.uint32), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 4), _OCTETS)
+        _cut_of(np.uint32), (reads(numba.uint32), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 4), _OCTETS)
     ),
 }
 PASTE = {
     2: compile_passes(_paste_of(np.uint16), (_PLANE, _planes(_PLANE, 2), _PLANE, _COUNTS, _COUNTS, numba.uint16[::1])),
     4: compile_passes(_paste_of(np.uint32), (_PLANE, _planes(_PLANE, 4), _PLANE, _COUNTS, _COUNTS, numba.uint32[::1])),
 }
-
-
-def aligned(elements: Bits) -> Bits:
-    """As it is, or a copy: kernels are compiled for contiguous elements at their natural addresses."""
-    return elements if elements.flags.aligned and elements.flags.c_contiguous else elements.copy()
 
 
 class CompiledPartition:
@@ -317,6 +299,7 @@ class CompiledPasses:
 
     def __init__(self) -> None:
         self.others = NumpyPasses()
+        self.statistics: Statistics = CompiledStatistics()
 
     def difference(self, raw: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
         if kind.width not in DIFFERENCE:
@@ -355,6 +338,12 @@ class CompiledPasses:
         out = np.empty(runs.total, bits)
         PASTE[bits.itemsize](parts.symbols, tuple(parts.octets), parts.halves, runs.counts, runs.lows, out)
         return out
+
+    def modes(self, symbols: Bytes, counts: NDArray[np.int64]) -> list[int]:
+        found = np.empty(len(counts), np.int64)
+        compiled_statistics.modes(symbols, counts, found)
+        modes: list[int] = found.tolist()
+        return modes
 
     def fold(self, symbols: Bytes, base: int, digits: int) -> tuple[Bytes, Bytes]:
         packed = np.empty(-(-len(symbols) // digits), np.uint8)

@@ -39,7 +39,7 @@ def write_delta(
     scale = plan.trailing_zeros(raw, base)
     drift = None if scale else plan.drift(raw, base, kind)
     values = passes.difference(_scaled(raw, scale), _scaled(base, scale), kind, drift)
-    made = plan.make(values, base, kind)
+    made = plan.make(values, base, kind, passes.statistics)
     if not accept(made.bits // 8):
         return None
     grouping = made.grouping

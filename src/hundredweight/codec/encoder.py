@@ -11,6 +11,7 @@ import numpy as np
 from hundredweight.codec import plan, single, streams
 from hundredweight.codec.delta import write_delta
 from hundredweight.codec.methods import DELTA, DELTA_PLANES, FLOATS, HEAD, PACKED, PLANES, STORED, VERSION
+from hundredweight.codec.statistics import GROUP, SAMPLE
 from hundredweight.codec.streams import Writer
 
 if TYPE_CHECKING:
@@ -78,15 +79,16 @@ class Encoder:
         width = self.kind.width
         alone = len(content) * self.sampled(content)[1] // 4096
         common = base.common(len(content) // width) if base else 0
-        if base is None or common < plan.GROUP:
+        if base is None or common < GROUP:
             return alone
         # Runs of some groups at equal distances: neighbours tell classes.
-        run = 16 * plan.GROUP
-        starts = range(0, common, run * max(1, common // (4 * plan.SAMPLE)))
+        run = 16 * GROUP
+        starts = range(0, common, run * max(1, common // (4 * SAMPLE)))
         picked = np.concatenate([np.arange(start, min(start + run, common)) for start in starts])
         raw, frame = content[: common * width].view(self.kind.bits)[picked], base.elements(picked)
         drift = plan.drift(raw, frame, self.kind)
-        made = plan.make(self.passes.difference(raw, frame, self.kind, drift), frame, self.kind)
+        values = self.passes.difference(raw, frame, self.kind, drift)
+        made = plan.make(values, frame, self.kind, self.passes.statistics)
         delta = made.bits // 8 * common // len(picked)
         return min(alone, delta + (len(content) - common * width) * alone // len(content))
 

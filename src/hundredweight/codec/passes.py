@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from hundredweight.codec.values import ESCAPE, empty_parts
+from hundredweight.codec.statistics import NumpyStatistics, exponents
+from hundredweight.codec.values import ESCAPE, best_mode, empty_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hundredweight.codec.numbers import Bits, Kind
+    from hundredweight.codec.statistics import Statistics
     from hundredweight.codec.streams import Bytes
     from hundredweight.codec.values import Parts, Runs
 
@@ -59,6 +61,8 @@ class Partition(Protocol):
 class Passes(Protocol):
     """One way to run them."""
 
+    statistics: Statistics
+
     def difference(self, raw: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
         """Zigzag differences of as many elements as both have."""
 
@@ -73,6 +77,9 @@ class Passes(Protocol):
 
     def paste(self, parts: Parts, runs: Runs, bits: np.dtype[Any]) -> Bits:
         """The inverse of `cut`, but for symbols that say only that a value exceeds them."""
+
+    def modes(self, symbols: Bytes, counts: NDArray[np.int64]) -> list[int]:
+        """How the symbols of each run are coded best: `values.best_mode`."""
 
     def fold(self, symbols: Bytes, base: int, digits: int) -> tuple[Bytes, Bytes]:
         """Bytes of so many digits, each a symbol or `base - 1` if that is less, lowest first: those of byte i stand a share of
@@ -102,18 +109,6 @@ def leading_mantissa(base: Bits, kind: Kind) -> NDArray[np.uint8]:
     """The eight bits below the exponent, of a kind that has as many."""
     shifted: Bits = base >> base.dtype.type(kind.mantissa - 8)
     return shifted.astype(np.uint8)
-
-
-def exponents(base: Bits, kind: Kind) -> NDArray[np.uint8]:
-    """0 to 255, comparable among elements of one kind; 0 where the kind has no exponent."""
-    if not kind.exponent:
-        return np.zeros(len(base), np.uint8)
-    shifted: Bits = base >> base.dtype.type(kind.mantissa)
-    if kind.exponent == 8:
-        return shifted.astype(np.uint8)
-    field: NDArray[np.uint16] = shifted.astype(np.uint16) & np.uint16((1 << kind.exponent) - 1)
-    field = np.maximum(field, np.uint16(kind.least)) - np.uint16(kind.least)
-    return np.minimum(field, np.uint16(255)).astype(np.uint8)
 
 
 class NumpyPartition:
@@ -156,6 +151,9 @@ class NumpyPartition:
 
 class NumpyPasses:
     """Numpy alone. Without state: for any number of threads at once."""
+
+    def __init__(self) -> None:
+        self.statistics: Statistics = NumpyStatistics()
 
     def difference(self, raw: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
         signed = np.dtype(f"<i{kind.width}")
@@ -228,6 +226,12 @@ class NumpyPasses:
                 split[low // 8 :: len(octets)] |= parts.halves[half : half + count]
                 half += count
         return values
+
+    def modes(self, symbols: Bytes, counts: NDArray[np.int64]) -> list[int]:
+        ends = np.cumsum(counts)
+        return [
+            best_mode(symbols[end - count : end]) for count, end in zip(counts.tolist(), ends.tolist(), strict=True)
+        ]
 
     def fold(self, symbols: Bytes, base: int, digits: int) -> tuple[Bytes, Bytes]:
         most = np.uint8(base - 1)

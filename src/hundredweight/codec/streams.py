@@ -58,9 +58,14 @@ class _Coders(threading.local):
 _coders = _Coders()
 
 
-def pack_symbols(data: Bytes) -> memoryview | None:
-    """For symbols without repeats. None where nothing is gained."""
-    return _packed(_coders.symbols, data)
+def pack_symbols(runs: Sequence[Bytes]) -> list[memoryview | None]:
+    """For symbols without repeats, many runs at once: each call lets other threads take the interpreter, and asks for it again.
+    None where nothing is gained."""
+    coder = _coders.symbols
+    if len(runs) < 2 or not hasattr(coder, "multi_compress_to_buffer"):
+        return [_packed(coder, data) for data in runs]
+    frames = coder.multi_compress_to_buffer([data.data for data in runs])
+    return [_kept(frames[number].tobytes(), data) for number, data in enumerate(runs)]
 
 
 def pack_planes(data: Bytes) -> memoryview | None:
@@ -74,7 +79,11 @@ def pack_plain(data: Bytes, *, thoroughly: bool = False) -> memoryview | None:
 
 
 def _packed(compressor: zstandard.ZstdCompressor, data: Bytes) -> memoryview | None:
-    frame = compressor.compress(data.data)
+    return _kept(compressor.compress(data.data), data)
+
+
+def _kept(frame: bytes, data: Bytes) -> memoryview | None:
+    """The frame of `data` without what all frames begin with, if it is shorter."""
     # A frame of another shape (a zstd that decides otherwise) would still be right to store whole, so it is.
     if frame[: len(FRAME_START)] != FRAME_START or len(frame) - 6 + MAX_VARINT >= len(data):
         return None
@@ -103,11 +112,18 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
+def _run(data: Bytes, packed: memoryview | None) -> tuple[bytes | memoryview, ...]:
+    if packed is None:
+        return bytes((STORED,)), data.data
+    return bytes((PACKED,)), varint(len(packed)), packed
+
+
 class Writer:
     """Collects the parts of a block."""
 
     def __init__(self, head: Sequence[int]) -> None:
         self.parts: list[bytes | memoryview] = [bytes(head)]
+        self._unpacked: list[tuple[int, Bytes]] = []
 
     def octets(self, *values: int) -> None:
         self.parts.append(bytes(values))
@@ -117,17 +133,14 @@ class Writer:
 
     def run(self, data: Bytes, packed: memoryview | None) -> None:
         """`data`, whose length the reader knows, as `packed` if it is not None."""
-        if not len(data):
-            return
-        if packed is None:
-            self.parts += (bytes((STORED,)), data.data)
-        else:
-            self.parts += (bytes((PACKED,)), varint(len(packed)), packed)
+        if len(data):
+            self.parts += _run(data, packed)
 
     def symbols(self, data: Bytes) -> None:
-        """A run of decorrelated symbols."""
+        """A run of decorrelated symbols. It is packed at the end, and must not change until then."""
         if not self._constant(data):
-            self.run(data, pack_symbols(data))
+            self._unpacked.append((len(self.parts), data))
+            self.parts.append(b"")
 
     def plane(self, data: Bytes) -> None:
         """A run that may hold repeats."""
@@ -152,6 +165,11 @@ class Writer:
         return True
 
     def joined(self) -> bytes:
+        """All of it. To be called once."""
+        for (place, data), packed in zip(
+            self._unpacked, pack_symbols([data for _, data in self._unpacked]), strict=True
+        ):
+            self.parts[place] = b"".join(_run(data, packed))
         return b"".join(self.parts)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Values = NDArray[Any]
 
 ESCAPE = 255
+MODE_SAMPLE = 4096
 LOW = 0x0F
 SINGLE, PAIRS, TRIPLES, QUADS, SPARSE = range(0, 0x50, 0x10)
 BASE = {PAIRS: 16, TRIPLES: 6, QUADS: 4}
@@ -74,8 +75,9 @@ def write_values(writer: Writer, values: Values, runs: Runs, passes: Passes) -> 
     """All of `values` (unsigned, of any width). The reader knows the lengths of the runs; each low is less than the width."""
     parts = passes.cut(values, runs)
     start = 0
-    for count, low in zip(runs.counts.tolist(), runs.lows.tolist(), strict=True):
-        _write_symbols(writer, parts.symbols[start : start + count], low, passes)
+    modes = passes.modes(parts.symbols, runs.counts)
+    for count, low, mode in zip(runs.counts.tolist(), runs.lows.tolist(), modes, strict=True):
+        _write_symbols(writer, parts.symbols[start : start + count], low, mode, passes)
         start += count
     if start and int(parts.symbols.max()) == ESCAPE:
         writer.run(values[parts.symbols == ESCAPE].view(np.uint8), None)
@@ -107,8 +109,7 @@ def read_values(reader: Reader, counts: NDArray[np.int64], bits: np.dtype[Any], 
     return values
 
 
-def _write_symbols(writer: Writer, symbols: Bytes, low: int, passes: Passes) -> None:
-    mode = _mode(symbols)
+def _write_symbols(writer: Writer, symbols: Bytes, low: int, mode: int, passes: Passes) -> None:
     writer.octets(low // STEP | mode)
     if mode == SINGLE:
         writer.symbols(symbols)
@@ -129,9 +130,9 @@ def _read_symbols(reader: Reader, symbols: Bytes, mode: int) -> None:
         raise CodecError(f"symbols in a block are of unknown kind {mode}")
 
 
-def _mode(symbols: Bytes) -> int:
+def best_mode(symbols: Bytes) -> int:
     """How the symbols are coded best, from some of them."""
-    some = symbols[:: len(symbols) // 4096 + 1]
+    some = symbols[:: len(symbols) // MODE_SAMPLE + 1]
     counts = np.bincount(some, minlength=16)
     at_least = len(some) - np.cumsum(counts)[[0, 2, 4, 14]]
     if not len(some) or at_least[0] * 8 < len(some):
