@@ -267,3 +267,48 @@ def test_gpus_and_trackers_are_noted(person: Person, tmp_path: Path) -> None:
         "slurm:77",
         "wandb:ab12cd",
     ]
+
+
+@pytest.mark.parametrize("options", [(), ("--jobs", "1")])
+def test_what_cannot_be_recorded_is_kept_for_the_next_command(person: Person, options: tuple[str, ...]) -> None:
+    folder = project(person)
+    objects = folder / ".git/lfs/objects"
+    script = f"python train.py; mkdir -p {objects}; rm -rf {objects}; touch {objects}"
+    done = exp_run(person, folder, *options, "--", "sh", "-c", script, check=False)
+    assert done.returncode == 1
+    assert "hint: something else stands in the way" in done.stderr
+    assert "ended and is kept" in done.stderr
+    assert "cannot be recorded yet" in exp_run(person, folder, "--", "true").stderr
+    objects.unlink()
+    exp_run(person, folder, "--", "true")
+    (made,) = [made for made in found(person, folder) if made.record.weights]
+    assert (made.record.status, made.record.metrics["data"]) == (Status.DONE, 4)
+    assert (folder / ".git/lfs/objects" / made.record.weights[0].oid[:2]).is_dir()
+    assert not list((folder / ".git/hundredweight/runs").iterdir())
+
+
+def test_runs_see_the_contents_of_lfs_files_and_folders_below_the_top(person: Person) -> None:
+    folder = project(person)
+    person.commit(folder, {"base.pt": b"weights" * 500, "sub/run.py": b"print(len(open('../base.pt', 'rb').read()))\n"})
+    for options in ((), ("--jobs", "2")):
+        done = exp_run(person, folder / "sub", *options, "--", "python", "run.py")
+        assert done.stdout.endswith("3500\n")
+    person.git("clone", "-q", f"file://{folder}", "other", GIT_LFS_SKIP_SMUDGE="1")
+    clone = person.home / "other"
+    done = exp_run(person, clone, "--jobs", "1", "--", "true", check=False)
+    assert done.returncode == 1
+    assert "hint: run 'git lfs pull' first" in done.stderr
+    assert found(person, clone) == []
+    assert len(person.git("worktree", "list", cwd=clone).splitlines()) == 1
+
+
+def test_a_long_log_keeps_both_ends(person: Person) -> None:
+    folder = project(person)
+    script = "for n in range(200000): print(n, 'x' * 50)"
+    exp_run(person, folder, "--", "python", "-c", script)
+    (made,) = found(person, folder)
+    log = file_of(person, folder, made, made.record.log)
+    assert log.startswith("0 xx")
+    assert log.splitlines()[-1].startswith("199999 ")
+    assert "bytes left out ...]" in log
+    assert len(log) < 1_100_000

@@ -78,6 +78,12 @@ class Log:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
     def _next(self) -> None:
         self.close()
         if self._number > 1:
@@ -156,6 +162,9 @@ class Runner:
         """Run to its end. `started` is told its process id. Raises `NotRunnable`."""
         begun = time.monotonic()
         process = self._start(command, folder, variables)
+        if self.stopped:
+            # It came while the process was started.
+            self._send(process, self.stopped)
         try:
             started(process.pid)
             self._pass_on(process, log, echo)

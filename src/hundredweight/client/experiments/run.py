@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hundredweight.client.experiments.snapshot import Snapshot
     from hundredweight.client.workspace import Workspace
     from hundredweight.git.run import Git
+    from hundredweight.lineage.record import Tracker
     from hundredweight.lineage.settings import LineageSettings
 
 EXPERIMENT, METRICS = "CWT_EXPERIMENT", "CWT_METRICS"
@@ -79,6 +80,19 @@ class _Plan:
     ref: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where a run takes place. `shot` is the state of that work tree, `start` that of the user's; `changes` are what the run's
+    commit has otherwise than its parent. `shown` is the name before each line of output, empty for the only run."""
+
+    workspace: Workspace
+    work: WorkFiles
+    shot: Snapshot
+    start: Snapshot
+    changes: dict[str, str | None]
+    shown: str = ""
+
+
 class Experimenter:
     """Runs what a request asks for in one work tree."""
 
@@ -108,17 +122,15 @@ class Experimenter:
         runs = grid.parse_grid(self._request.settings)
         keys = grid.varied(runs)
         name = self._request.name or default_name(self._workspace, self._settings)
+        commit = self._work.head()[0]
         plans = []
         for run in runs:
             assigned = grid.assign(run, self._settings.parameters, self._read)
             command, used = grid.fill(self.command, run)
             plan = _Plan(grid.run_name(name, run, keys) if keys else name, run, assigned, command)
-            branch = self._request.branch
-            if branch is not None:
-                commit = self._work.head()[0]
-                plan.ref = find_branch(
-                    self._git, (grid.run_name(branch, run, keys) if keys else branch) if branch else plan.name, commit
-                )
+            if self._request.branch is not None:
+                branch = self._request.branch or name
+                plan.ref = find_branch(self._git, grid.run_name(branch, run, keys) if keys else branch, commit)
             plans.append(plan)
         for setting in plans[0].assigned.loose:
             if setting.key not in used:
@@ -140,9 +152,8 @@ class Experimenter:
             some = f"'{shot.untracked[0]}'" + (f" and {len(shot.untracked) - 1} more" if shot.untracked[1:] else "")
             self._listener.note(f"not in the experiment's commit, since git does not know them: {some}")
         folder = run_folder.create(self._workspace, record.new_id(time.time()))
-        outcome, ended = self._record(
-            plan, folder, self._workspace, self._work, shot, shot, dict(shot.changes), runner, ""
-        )
+        site = _Site(self._workspace, self._work, shot, shot, dict(shot.changes))
+        outcome, ended = self._train(plan, folder, site, runner)
         if outcome.branch and self._git.run("symbolic-ref", "-q", "HEAD").out.decode().strip() == plan.ref:
             self._settle(outcome)
         self._listener.recorded(outcome)
@@ -156,14 +167,14 @@ class Experimenter:
                 {n: d for n in self._settings.parameters if n not in plan.assigned.files and (d := self._read(n))}
             )
         codes: dict[int, int] = {}
-        failures: list[CwtError] = []
+        failures: list[CwtError | OSError] = []
 
         def one(number: int) -> None:
             if runner.stopped:
                 return
             try:
                 codes[number] = self._in_tree(plans[number], shot, runner)
-            except CwtError as error:
+            except (CwtError, OSError) as error:
                 failures.append(error)
 
         with ThreadPoolExecutor(max(self._request.jobs, 1), thread_name_prefix="run") as pool:
@@ -191,79 +202,82 @@ class Experimenter:
             tree = worktrees.tree_of(self._git, shot.tree, changes)
             inner = worktrees.add(self._workspace, folder.tree, shot.commit, tree, (*self._settings.data, *_LINKS))
             work = WorkFiles(inner, self._settings)
-            outcome, ended = self._record(plan, folder, inner, work, work.before(), shot, changes, runner, plan.name)
-        finally:
-            worktrees.remove(self._workspace, folder.tree)
-            folder.remove()
+            site = _Site(inner, work, work.before(), shot, changes, plan.name)
+        except BaseException:
+            self._forget(folder)
+            raise
+        outcome, ended = self._train(plan, folder, site, runner)
         self._listener.recorded(outcome)
         return ended.code
 
-    def _record(
-        self,
-        plan: _Plan,
-        folder: RunFolder,
-        workspace: Workspace,
-        work: WorkFiles,
-        shot: Snapshot,
-        start: Snapshot,
-        changes: dict[str, str | None],
-        runner: Runner,
-        shown: str,
-    ) -> tuple[Outcome, Ended]:
-        """Run and record. `shot` is the state of the work tree that it runs in, `start` that of the user's."""
+    def _train(self, plan: _Plan, folder: RunFolder, site: _Site, runner: Runner) -> tuple[Outcome, Ended]:
+        """Run and record. What cannot be recorded is kept, for the next command that looks."""
         now = time.time()
-        given = read_parameters(work, self._settings) | grid.as_values(plan.assigned.loose)
+        given = read_parameters(site.work, self._settings) | grid.as_values(plan.assigned.loose)
         made = Record(
             id=os.path.basename(folder.path),
             name=plan.name,
             status=Status.RUNNING,
             command=tuple(plan.command),
             started=record.utc(now),
-            code=Code(start.commit, start.dirty),
+            code=Code(site.start.commit, site.start.dirty),
             seed=find_seed(given, plan.command),
             parameters=given,
-            base=start.base,
+            base=site.start.base,
         )
-        state = State(start.commit, plan.ref, changes, now)
-        folder.save(made, state)
-        cwd = os.path.join(workspace.repository.work_tree, self._workspace.repository.prefix)
+        top = site.workspace.repository.work_tree
+        state = State(site.start.commit, plan.ref, site.changes, now, top=top, stats=dict(site.shot.stats))
+        cwd = os.path.join(top, self._workspace.repository.prefix)
         variables = self._variables(plan, folder)
-        survey = Survey(self._git, self._settings, replace(start, changes=changes), plan.command, cwd, variables)
+        survey = Survey(
+            self._git, self._settings, replace(site.start, changes=site.changes), plan.command, cwd, variables
+        )
 
         def begun(pid: int) -> None:
             state.pid, state.born = pid, run_folder.birth(pid)
             folder.save(made, state)
 
-        log = Log(folder.path)
         try:
-            ended = runner.run(plan.command, cwd, variables, log, self._listener.echo(shown), begun)
+            os.makedirs(cwd, exist_ok=True)
+            with Log(folder.path) as log:
+                ended = runner.run(plan.command, cwd, variables, log, self._listener.echo(site.shown), begun)
         except CwtError:
             # Nothing ran: there is nothing to record.
             survey.result()
-            log.close()
-            worktrees.remove(self._workspace, folder.tree)
-            folder.remove()
+            self._forget(folder)
             raise
-        log.close()
         made = replace(made, status=_status(ended), exit_code=ended.code, seconds=round(ended.seconds, 3))
-        folder.save(made, state)
-        changed = work.changed(shot.commit)
-        results = gather(workspace, work, work.results(changed, shot), folder.logged())
+        try:
+            folder.save(made, state)
+            outcome = self._finish(made, state, folder, site, survey, trackers.find(cwd, variables, now))
+        except (CwtError, OSError):
+            self._listener.note(f"'{made.id}' ended and is kept; once this is mended, 'cwt exp list' records it")
+            folder.close()
+            raise
+        self._forget(folder)
+        return outcome, ended
+
+    def _finish(
+        self,
+        made: Record,
+        state: State,
+        folder: RunFolder,
+        site: _Site,
+        survey: Survey,
+        runs: tuple[Tracker, ...],
+    ) -> Outcome:
+        changed = site.work.changed(site.shot.commit)
+        results = gather(site.workspace, site.work, site.work.results(changed, site.shot), folder.logged())
         for text in results.notes:
             self._listener.note(text)
         around = survey.result()
-        made = replace(
-            made,
-            hardware=around.hardware,
-            environment=around.environment,
-            data=around.data,
-            trackers=trackers.find(cwd, variables, now),
-        )
-        files = changes | work.after(shot, changed) | results.files
-        outcome = write(self._git, made, state, results, files, read_log(folder.path))
-        if not shown:
-            folder.remove()
-        return outcome, ended
+        made = replace(made, hardware=around.hardware, environment=around.environment, data=around.data, trackers=runs)
+        files = site.changes | site.work.after(site.shot, changed) | results.files
+        return write(self._git, made, state, results, files, read_log(folder.path))
+
+    def _forget(self, folder: RunFolder) -> None:
+        worktrees.remove(self._workspace, folder.tree)
+        folder.remove()
 
     def _variables(self, plan: _Plan, folder: RunFolder) -> dict[str, str]:
         known = {name: value for name, value in self._workspace.variables.items() if name not in _REPOSITORY}

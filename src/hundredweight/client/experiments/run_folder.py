@@ -21,6 +21,9 @@ from hundredweight.lineage.fields import Fields, RecordInvalid
 from hundredweight.lineage.record import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hundredweight.client.experiments.snapshot import Stat
     from hundredweight.client.workspace import Workspace
     from hundredweight.lineage.metrics import Metrics
     from hundredweight.lineage.record import Record
@@ -35,7 +38,7 @@ _YOUNG = 3600.0
 @dataclass(slots=True)
 class State:
     """What a run's commit needs besides its record. `pid` is the training's, with the time at which it was started as the system
-    counts it."""
+    counts it; `top` the work tree that it runs in, `stats` the state of results there before it began."""
 
     parent: str = ""
     ref: str = ""
@@ -43,6 +46,8 @@ class State:
     started: float = 0.0
     pid: int = 0
     born: str = ""
+    top: str = ""
+    stats: dict[str, Stat] = field(default_factory=dict)
 
 
 class RunFolder:
@@ -70,6 +75,8 @@ class RunFolder:
             "started": state.started,
             "pid": state.pid,
             "born": state.born,
+            "top": state.top,
+            "stats": state.stats,
         }
         write_file(os.path.join(self.path, "state.json"), json.dumps(document).encode())
 
@@ -132,14 +139,28 @@ def load(folder: RunFolder) -> tuple[Record, State] | None:
             fields = Fields(json.loads(file.read()), folder.path)
         made = record.decode(json.dumps(fields.table.get("record")).encode(), folder.path)
         changes = {path: None if blob is None else str(blob) for path, blob in fields.part("changes").table.items()}
-        started = fields.number("started")
         state = State(
-            fields.text("parent"), fields.text("ref"), changes, started, fields.integer("pid"), fields.text("born")
+            fields.text("parent"),
+            fields.text("ref"),
+            changes,
+            fields.number("started"),
+            fields.integer("pid"),
+            fields.text("born"),
+            fields.text("top"),
+            _stats(fields.part("stats").table),
         )
     except (OSError, ValueError, RecordInvalid) as error:
         trace(f"nothing is known of '{folder.path}': {error}")
         return None
     return made, state
+
+
+def _stats(table: Mapping[str, object]) -> dict[str, Stat]:
+    found = {}
+    for path, seen in table.items():
+        if isinstance(seen, list) and len(seen) == 3 and all(isinstance(part, int) for part in seen):
+            found[path] = (seen[0], seen[1], seen[2])
+    return found
 
 
 def is_alive(state: State) -> bool:
