@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import random
 from concurrent.futures import ThreadPoolExecutor
 
@@ -232,6 +233,22 @@ class BackendContract:
         assert b"".join(backend.read("a/b")) == b"hello world!"
         assert backend.stages() == ()
         assert backend.stage("s.1", create=False) is None
+
+    @pytest.mark.parametrize("size", [1, 4096, 3 * 4096, 2 * 4096 + 17])
+    @pytest.mark.parametrize("offset", [0, 4096, 4099])
+    def test_a_stage_takes_blocks(self, backend: Backend, size: int, offset: int) -> None:
+        stage = backend.stage("s", create=True)
+        assert stage is not None
+        stage.write_at(offset + size, [b"behind"])
+        block = memoryview(mmap.mmap(-1, 4 * 4096))[:size]
+        block[:] = random.Random(1).randbytes(size)
+        stage.write_block(offset, block)
+        buffer = bytearray(size + 6)
+        assert stage.read_into(offset, memoryview(buffer)) == size + 6
+        assert bytes(buffer) == bytes(block) + b"behind"
+        stage.remove()
+        with pytest.raises(BackendFailed):
+            stage.write_block(offset, block)
 
     def test_a_removed_stage_is_gone(self, backend: Backend) -> None:
         stage = backend.stage("s", create=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from pathlib import Path
 
 import pytest
 
-from hundredweight.backend import folder
+from hundredweight.backend import folder, stage
 from hundredweight.backend.folder import FolderBackend
 from hundredweight.backend.interface import Backend, BackendFailed, BackendFull, KeyMissing
 from tests.backend.contract import BackendContract
@@ -96,3 +97,39 @@ def test_a_read_given_up_holds_no_descriptor(files: FolderBackend) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
     with pytest.raises(KeyMissing):
         files.read("other")
+
+
+@pytest.mark.parametrize("at", ["open", "write"])
+def test_a_file_system_without_direct_writes_takes_blocks_too(
+    files: FolderBackend, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    made = files.stage("s", create=True)
+    assert made is not None
+    tried: list[str] = []
+
+    def refuse(path: str) -> int:
+        tried.append(path)
+        if at == "open":
+            raise OSError(errno.EINVAL, "no direct writes here")
+        return os.open(path, os.O_RDONLY)
+
+    monkeypatch.setattr(stage, "open_direct", refuse)
+    if at == "write":
+        write = os.pwrite
+
+        def no_write(descriptor: int, data: memoryview, offset: int) -> int:
+            if not done:
+                done.append(1)
+                raise OSError(errno.EINVAL, "no direct writes here")
+            return write(descriptor, data, offset)
+
+        done: list[int] = []
+        monkeypatch.setattr(os, "pwrite", no_write)
+    block = memoryview(mmap.mmap(-1, 8192))
+    block[:5] = b"hello"
+    made.write_block(0, block)
+    made.write_block(8192, block)
+    assert len(tried) == 1
+    buffer = bytearray(8192)
+    assert made.read_into(8192, memoryview(buffer)) == 8192
+    assert buffer == block

@@ -224,6 +224,7 @@ def test_a_cut_part_counts_for_nothing_and_the_others_stay(hub: Served, caller: 
     cut_part(hub, upload, 1, 40_000)
     wait_for(lambda: "/parts/1" in hub.log_text)
     assert upload.held() == [[0, 1]]
+    wait_for(lambda: hub.services.staging.pool.used == 0)
     for number in (1, 2, 3, 4):
         assert upload.put(number).status == 200
     assert upload.commit().status == 200

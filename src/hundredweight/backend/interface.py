@@ -117,6 +117,10 @@ class Stage(Protocol):
     def write_at(self, offset: int, parts: Sequence[Buffer]) -> None:
         """Write all bytes of `parts`, one after the other, from `offset` on. Raises `BackendFull`, `BackendFailed`."""
 
+    def write_block(self, offset: int, block: memoryview) -> None:
+        """As `write_at`, of one large piece of memory that begins on a page's border and is not read again soon: it may go
+        around the system's cache."""
+
     def read_into(self, offset: int, buffer: memoryview) -> int:
         """Fill `buffer` from `offset` on; gives the bytes read, fewer only at the end. Raises `BackendFailed`."""
 

@@ -202,6 +202,9 @@ class MemoryStage:
             self.data[offset : offset + len(content)] = content
             self.modified = time.time()
 
+    def write_block(self, offset: int, block: memoryview) -> None:
+        self.write_at(offset, [block])
+
     def read_into(self, offset: int, buffer: memoryview) -> int:
         self._backend.fault()
         found = bytes(self.data[offset : offset + len(buffer)])

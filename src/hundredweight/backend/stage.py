@@ -6,10 +6,11 @@ after the file was published or removed finds nothing to spoil.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
-from hundredweight.base.files import open_append, open_update, publish
+from hundredweight.base.files import open_append, open_direct, open_update, publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,9 @@ _MOST_PARTS = 1000
 WRITE_SIZE = 1 << 20
 """Bytes in one system call. Linux takes page cache for one in the largest units that fit, up to 2 MiB: those of which a virtual
 machine has given free ones back to its host, and to get them anew costs ten times the copying (2.8 s a GiB in place of 0.2)."""
+
+_PAGE = 4096
+"""Where direct writes begin and end, in memory and in the file: what every disk's blocks divide."""
 
 
 class FolderStage:
@@ -37,6 +41,7 @@ class FolderStage:
         self._path = path
         self._place = place
         self._border = border
+        self._direct = hasattr(os, "O_DIRECT")
 
     def write_at(self, offset: int, parts: Sequence[Buffer]) -> None:
         with self._border("cannot write a part"):
@@ -46,6 +51,37 @@ class FolderStage:
                     offset = _write_all(descriptor, offset, batch)
             finally:
                 os.close(descriptor)
+
+    def write_block(self, offset: int, block: memoryview) -> None:
+        whole = len(block) - len(block) % _PAGE if self._direct and offset % _PAGE == 0 else 0
+        if whole and not self._write_direct(offset, block[:whole]):
+            whole = 0
+        if block[whole:]:
+            self.write_at(offset + whole, [block[whole:]])
+
+    def _write_direct(self, offset: int, block: memoryview) -> bool:
+        """From memory to the disk, without a copy in the system's cache; False where that cannot be."""
+        with self._border("cannot write a part"):
+            try:
+                descriptor = open_direct(self._path)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                self._direct = False
+                return False
+            try:
+                while block:
+                    count = os.pwrite(descriptor, block, offset)
+                    offset += count
+                    block = block[count:]
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                self._direct = False
+                return False
+            finally:
+                os.close(descriptor)
+        return True
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
         with self._border("cannot read a part"):

@@ -187,6 +187,12 @@ def open_update(path: str) -> int:
     return os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
 
 
+def open_direct(path: str) -> int:
+    """A descriptor of a file that is there, for writes around the system's cache: from memory, to places and in lengths that are
+    multiples of a page. Raises `OSError`: EINVAL where the file system, `AttributeError` where the platform has no such thing."""
+    return os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
+
+
 def make_folders(path: str, *, durable: bool = False) -> None:
     """Make `path` and its missing parents; `durable` makes each new one survive a crash of the machine. Raises `OSError`."""
     if not path or os.path.isdir(path):

@@ -2,7 +2,8 @@
 
 Parts lie in a `Stage` of the backend, each at its place; behind the last byte stands one mark for each part, set when the part is
 whole. So the stage alone tells what is there, also to the next process. A part that is marked never changes. `follow` feeds the
-bytes in order to whoever checks them, read back from the stage: what is checked is what is stored. All calls block.
+bytes in order to whoever checks them: out of the memory from which they were written, where it is still kept, else read back
+from the stage. All calls block, where nothing else is said.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from hundredweight.backend.interface import Buffer, Stage
     from hundredweight.base.ids import Oid
+    from hundredweight.store.blocks import Block, BlockPool
 
 __all__ = ["PartBusy", "PartRefused", "PartWriter", "PartsMissing", "StagedObject", "StagedStream"]
 
@@ -30,6 +32,7 @@ SYNC_EVERY = 64 << 20
 _READ = 4 << 20
 """Bytes read back at a time: each turn asks for the interpreter's lock, which the server holds often."""
 _MARK = b"\x01"
+_PAGE = 4096
 
 
 class PartBusy(CwtError):
@@ -64,8 +67,16 @@ class PartsMissing(CwtError):
 class StagedStream:
     """`size` bytes in parts of `part_size`. Thread-safe. `feed` gets all bytes, once and in order, from `follow`."""
 
-    def __init__(self, stage: Stage, size: int, part_size: int, feed: Callable[[memoryview], object]) -> None:
-        """Takes over what the stage holds. Raises `BackendFailed`."""
+    def __init__(
+        self,
+        stage: Stage,
+        size: int,
+        part_size: int,
+        feed: Callable[[memoryview], object],
+        pool: BlockPool | None = None,
+    ) -> None:
+        """Takes over what the stage holds. With a `pool`, parts may come in blocks: then `_save` and `_restore` must know a way
+        back. Raises `BackendFailed`."""
         self.stage = stage
         self.touched = time.monotonic()
         self._layout = PartsState(size, part_size)
@@ -80,6 +91,11 @@ class StagedStream:
         self._followed = 0
         self._unsynced = 0
         self._halted = False
+        self.pool = pool
+        self._kept: dict[int, Block] = {}
+        self._saved = -1
+        self._undone: set[int] = set()
+        self._buffer: memoryview | None = None
 
     @property
     def size(self) -> int:
@@ -107,8 +123,10 @@ class StagedStream:
             if self._marks[number]:
                 return None
             other = self._writers.get(number)
-            if other is not None and not other.stalled:
-                raise PartBusy(number)
+            if other is not None:
+                if not other.stalled:
+                    raise PartBusy(number)
+                self._drop(number)
             writer = self._writers[number] = PartWriter(self, number, start, end)
             return writer
 
@@ -119,26 +137,75 @@ class StagedStream:
         if not self._following.acquire(timeout=max(0.0, seconds)):
             return False
         try:
-            buffer = memoryview(bytearray(min(_READ, self.size)))
             settled = self._settle(end)
-            while settled and self._followed < (until := self._contiguous()) and not self._halted:
-                if time.monotonic() >= end:
-                    break
-                want = min(len(buffer), until - self._followed)
-                count = self.stage.read_into(self._followed, buffer[:want])
-                self._feed(buffer[:count])
-                self._followed += count
+            while settled and not self._halted and time.monotonic() < end and self._feed_next():
                 settled = self._settle(end)
-                if count < want:
-                    break
             self._rest()
-            return settled and self._followed == self.size
+            with self._lock:
+                if not self._writers:
+                    self._let_go()
+            return settled and self._followed == self.size and not self._undone
         finally:
+            self._buffer = None
             self._following.release()
+
+    def _feed_next(self) -> bool:
+        """Feed the next piece; False when there is none yet. With `_following` held."""
+        with self._lock:
+            self._go_back()
+            block = self._kept.pop(self._followed, None)
+            if block is not None and self._saved != (start := self._part_start(self._followed)):
+                # Its part may not be whole yet, and be sent anew by somebody else.
+                self._save()
+                self._saved = start
+            after = min((offset for offset in self._kept if offset > self._followed), default=self.size)
+        if block is not None:
+            self._feed(block.content)
+            self._followed += block.size
+            self.give(block)
+            return True
+        want = min(_READ, self._contiguous() - self._followed, after - self._followed)
+        if want <= 0:
+            return False
+        if self._buffer is None:
+            self._buffer = memoryview(bytearray(min(_READ, self.size)))
+        buffer = self._buffer
+        count = self.stage.read_into(self._followed, buffer[:want])
+        self._feed(buffer[:count])
+        self._followed += count
+        return count == want
+
+    def _go_back(self) -> None:
+        """To where the part began that is sent anew, if it was fed in part. With both locks held."""
+        if self._saved in self._undone and self._followed > self._saved:
+            self._restore()
+            self._followed = self._saved
+            self._saved = -1
+        self._undone.clear()
+
+    def _let_go(self) -> None:
+        """Nobody sends: what is kept is read back when it is its turn. With the lock held."""
+        while self._kept:
+            self.give(self._kept.popitem()[1])
+
+    def _part_start(self, offset: int) -> int:
+        return offset - offset % self._layout.part_size
+
+    def _drop(self, number: int) -> None:
+        """What came of a part that is not whole counts for nothing any more. With the lock held."""
+        start, end = self._layout.span(number)
+        self._undone.add(start)
+        for offset in [offset for offset in self._kept if start <= offset < end]:
+            self.give(self._kept.pop(offset))
 
     def halt(self) -> None:
         """Let `follow` end soon, for good: the process ends."""
         self._halted = True
+
+    @property
+    def sync_due(self) -> bool:
+        """Whether `sync` has anything to do."""
+        return self._unsynced >= SYNC_EVERY
 
     def sync(self) -> None:
         """Bring what was written to the disk, if it is much: the sync at the end is then short."""
@@ -165,7 +232,31 @@ class StagedStream:
     def _rest(self) -> None:
         """It may be long until more bytes come: hold nothing large meanwhile."""
 
+    def _save(self) -> None:
+        """Remember what was fed so far: here begins a part that may have to be fed anew."""
+        raise NotImplementedError
+
+    def _restore(self) -> None:
+        """Forget what was fed since `_save`."""
+        raise NotImplementedError
+
     # What follows is for `PartWriter`.
+
+    def give(self, block: Block) -> None:
+        if self.pool is not None:
+            self.pool.give(block)
+
+    def exchange(self, writer: PartWriter, block: Block) -> Block:
+        """Keep what was just written, for `follow`, and give another block instead; the same where there are few."""
+        with self._lock:
+            if self.pool is None or self._writers.get(writer.number) is not writer:
+                return block
+            other = self.pool.swap(block)
+            if other is not block:
+                writer.blocks.remove(block)
+                writer.blocks.append(other)
+                self._kept[block.offset] = block
+            return other
 
     def enter(self, writer: PartWriter) -> None:
         """The writer is about to write. Raises `PartBusy` when another took its place."""
@@ -194,6 +285,8 @@ class StagedStream:
         with self._lock:
             if self._writers.get(writer.number) is writer:
                 del self._writers[writer.number]
+                if not self._marks[writer.number]:
+                    self._drop(writer.number)
 
 
 class PartWriter:
@@ -205,8 +298,10 @@ class PartWriter:
         self.touched = time.monotonic()
         self.writing = False
         self._stream = stream
-        self._at = start
+        self.start = self._at = start
         self._end = end
+        self.blocks: list[Block] = []
+        self._empty: list[Block] = []
 
     @property
     def stalled(self) -> bool:
@@ -227,6 +322,34 @@ class PartWriter:
             self._stream.leave(self, count)
         self._at += count
 
+    def take_blocks(self) -> bool:
+        """Whether there is memory to take the part in by `next_block` and `store`, instead of by `write`."""
+        pool = self._stream.pool
+        if pool is not None and self._at % _PAGE == 0 and pool.size % _PAGE == 0:
+            self.blocks = pool.take(2)
+            self._empty = list(self.blocks)
+        return bool(self.blocks)
+
+    def next_block(self, offset: int) -> Block:
+        """An empty block for what comes at `offset`. There are two, so that one can be filled while the other is stored. Does not
+        wait. Raises `PartRefused` when the part has no more."""
+        if offset >= self._end:
+            raise PartRefused(f"more than {self.size} bytes came for part {self.number}")
+        block = self._empty.pop()
+        block.begin(offset, self._end - offset)
+        return block
+
+    def store(self, block: Block) -> None:
+        """Write it behind what was stored, and give it back. Raises `PartBusy` when another took over; `BackendFull`,
+        `BackendFailed`."""
+        self._stream.enter(self)
+        try:
+            self._stream.stage.write_block(block.offset, block.content)
+        finally:
+            self._stream.leave(self, 0)
+        self._at += block.size
+        self._empty.append(self._stream.exchange(self, block))
+
     def finish(self) -> None:
         """The part is whole and stays. Raises `PartRefused`, `PartBusy`, `BackendFull`, `BackendFailed`."""
         if self._at != self._end:
@@ -239,17 +362,27 @@ class PartWriter:
 
     def __exit__(self, *_exc: object) -> None:
         self._stream.forget(self)
+        while self.blocks:
+            self._stream.give(self.blocks.pop())
 
 
 class StagedObject(StagedStream):
     """A whole object in parts, as `cwt-parts` brings it: hashed while it comes, published when it is right."""
 
-    def __init__(self, store: ObjectStore, stage: Stage, oid: Oid, size: int, part_size: int) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        stage: Stage,
+        oid: Oid,
+        size: int,
+        part_size: int,
+        pool: BlockPool | None = None,
+    ) -> None:
         self.oid = oid
         self._store = store
-        self._hash = hashlib.sha256()
+        self._hash = self._hash_before = hashlib.sha256()
         self._published = False
-        super().__init__(stage, size, part_size, self._hash.update)
+        super().__init__(stage, size, part_size, self._update, pool)
 
     def finish(self, seconds: float) -> bool:
         """Check and publish; False when hashing takes longer than `seconds`: call again. Harmless twice.
@@ -269,3 +402,12 @@ class StagedObject(StagedStream):
             self.stage.commit(self._store.key(self.oid), self.size)
             self._published = True
         return True
+
+    def _update(self, data: memoryview) -> None:
+        self._hash.update(data)
+
+    def _save(self) -> None:
+        self._hash_before = self._hash.copy()
+
+    def _restore(self) -> None:
+        self._hash = self._hash_before

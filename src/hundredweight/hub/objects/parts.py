@@ -14,7 +14,7 @@ from hundredweight.hub.context import in_thread, services_of, steady_stream
 from hundredweight.hub.errors import Unprocessable
 from hundredweight.hub.objects.grants import signed_grant
 from hundredweight.hub.objects.staging import UploadUnknown
-from hundredweight.hub.objects.upload import receive
+from hundredweight.hub.objects.upload import receive, receive_blocks
 from hundredweight.protocol.message import MEDIA_TYPE
 from hundredweight.protocol.parts import PARTS, PartsState, choose_part_size
 from hundredweight.store.objects import ObjectMismatch
@@ -52,7 +52,10 @@ def _open(services: Services, grant: Grant, oid: Oid) -> PartsState:
 async def put_part(request: Request) -> Response:
     """One part. 200 means: it is held, and need not be sent again. Nobody sees it before the end of the upload."""
     oid, grant = signed_grant(request, PARTS)
-    upload = await in_thread(services_of(request).staging.find, grant, oid)
+    staging = services_of(request).staging
+    upload = staging.known(grant, oid)
+    if upload is None:
+        upload = await in_thread(staging.find, grant, oid)
     return await take_part(request, upload)
 
 
@@ -64,11 +67,16 @@ async def take_part(request: Request, upload: StagedStream) -> Response:
         async for _ in steady_stream(request):
             """A part that is held stays as it is."""
         return Response(status_code=200)
-    with writer:
-        _check_length(request, writer)
-        await receive(request, services, lambda parts: in_thread(writer.write, parts))
-        await in_thread(writer.finish)
-    services.staging.follow(upload)
+    try:
+        with writer:
+            _check_length(request, writer)
+            if writer.take_blocks():
+                await receive_blocks(request, services, writer, lambda: services.staging.follow(upload))
+            else:
+                await receive(request, services, lambda parts: in_thread(writer.write, parts))
+            await in_thread(writer.finish)
+    finally:
+        services.staging.follow(upload)
     services.metrics.bytes.labels("in").inc(writer.size)
     request.state.received = writer.size
     return Response(status_code=200)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from hundredweight.base.errors import CwtError
 from hundredweight.hub.errors import NotFound, Refusal
 from hundredweight.protocol.parts import choose_part_size
+from hundredweight.store.blocks import BlockPool
 from hundredweight.store.staged import StagedObject, StagedStream
 from hundredweight.store.staged_pack import StagedPack
 
@@ -61,9 +62,10 @@ class Staging:
         """`part_size` is the smallest that is asked for, `max_bytes` the most that one user's unfinished uploads may announce."""
         self.part_size = part_size
         self.max_bytes = max_bytes
+        self.pool = BlockPool()
         self._store = store
         self._uploads: dict[str, StagedStream] = {}
-        self._running: set[Callable[[], object]] = set()
+        self._running: dict[Callable[[], object], bool] = {}
         self._lock = threading.Lock()
         # They hash or wait for the disk; what hashes gains nothing by more threads than processors.
         self._threads = ThreadPoolExecutor(2 + (os.cpu_count() or 1), "follow")
@@ -83,6 +85,11 @@ class Staging:
         with self._lock:
             name = _name(grant, oid, grant.size, self.part_size)
             return self._find(name, grant.size, self._object_maker(grant, oid))
+
+    def known(self, grant: Grant, oid: Oid) -> StagedObject | None:
+        """As `find`, where that needs no look at the disk. Does not block."""
+        found = self._uploads.get(_name(grant, oid, grant.size, self.part_size))
+        return found if isinstance(found, StagedObject) else None
 
     def open_pack(
         self, grant: Grant, oid: Oid, stream: StreamName, make: Callable[[Stage, int], StagedPack]
@@ -109,10 +116,10 @@ class Staging:
     def follow(self, stream: StagedStream) -> None:
         """Hash what came, and bring it to the disk, in the background. Returns at once."""
         with self._lock:
-            for work in (stream.follow, stream.sync):
+            for work in (stream.follow, stream.sync) if stream.sync_due else (stream.follow,):
                 if work not in self._running:
-                    self._running.add(work)
                     self._threads.submit(self._run, work)
+                self._running[work] = work in self._running
 
     def end(self, upload: StagedStream) -> None:
         """Forget the upload; what is left of its stage is removed. Raises `BackendFailed`."""
@@ -127,13 +134,18 @@ class Staging:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, work: Callable[[], object]) -> None:
-        try:
-            work()
-        except CwtError:
-            return  # the end of the upload goes on from the same place, and tells what is wrong
-        finally:
-            with self._lock:
-                self._running.discard(work)
+        again = True
+        while again:
+            try:
+                work()
+            except CwtError:
+                pass  # the end of the upload goes on from the same place, and tells what is wrong
+            finally:
+                with self._lock:
+                    again = self._running[work]
+                    self._running[work] = False
+                    if not again:
+                        del self._running[work]
 
     def _open(self, name: str, grant: Grant, size: int, make: Callable[[Stage, int], T]) -> T:
         with self._lock:
@@ -158,7 +170,7 @@ class Staging:
         del self._uploads[oldest.stage.name]
 
     def _object_maker(self, grant: Grant, oid: Oid) -> Callable[[Stage, int], StagedObject]:
-        return lambda stage, part_size: StagedObject(self._store, stage, oid, grant.size, part_size)
+        return lambda stage, part_size: StagedObject(self._store, stage, oid, grant.size, part_size, self.pool)
 
     # With the lock held.
 

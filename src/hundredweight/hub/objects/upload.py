@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from hundredweight.base.ids import Oid
     from hundredweight.hub.objects.signing import Grant
     from hundredweight.hub.services import Services
+    from hundredweight.store.blocks import Block
     from hundredweight.store.objects import ObjectWriter
+    from hundredweight.store.staged import PartWriter
 
 BUDGET = 32 << 20
 """Bytes that all uploads together may hold in received batches."""
@@ -149,6 +151,51 @@ async def _batches(request: Request, services: Services) -> AsyncIterator[list[b
                     held += len(chunk)
                     progress()
         yield parts
+
+
+async def receive_blocks(request: Request, services: Services, writer: PartWriter, stored: Callable[[], None]) -> None:
+    """Take the request's body in as a part. Each piece is copied into a block as it comes, so that its memory serves for the
+    next; while one block is stored, the other is filled. `stored` is called after each. Raises `PartRefused`, and as
+    `receive`."""
+    uploads = services.uploads
+    uploads.running += 1
+    storing: asyncio.Future[None] | None = None
+    rest, more, at = memoryview(b""), True, writer.start
+
+    def store(block: Block) -> None:
+        writer.store(block)
+        stored()
+
+    try:
+        while more or rest:
+            async with patience(services.settings.idle_seconds) as progress:
+                if not rest:
+                    rest, more = await _piece(request)
+                    continue
+                block = writer.next_block(at)
+                rest = block.fill(rest)
+                while more and not block.full:
+                    rest, more = await _piece(request)
+                    rest = block.fill(rest)
+                    progress()
+            at += block.size
+            if storing is not None:
+                await storing
+            storing = asyncio.ensure_future(in_thread(store, block))
+        if storing is not None:
+            await storing
+    finally:
+        uploads.running -= 1
+        if storing is not None and not storing.done():
+            await asyncio.wait([storing])
+
+
+async def _piece(request: Request) -> tuple[memoryview, bool]:
+    """The next piece of the body, and whether there may be more. Raises `ClientDisconnect`."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return memoryview(message.get("body", b"")), message.get("more_body", False)
 
 
 def _size(request: Request, announced: int, limit: int) -> int:
