@@ -146,7 +146,8 @@ def test_a_killed_recorder_is_recorded_by_the_next_command(person: Person, optio
         process.kill()
         process.wait()
     training = int((folder / "pid").read_text())
-    exp_run(person, folder, "--name", "second", "--", "true")
+    said = exp_run(person, folder, "--name", "second", "--", "true").stderr
+    assert ("runs in this work tree too" in said) is (options == ())
     assert [made.record.name for made in found(person, folder)] == ["second"]
     os.kill(training, signal.SIGKILL)
     for _ in range(100):
@@ -300,6 +301,19 @@ def test_runs_see_the_contents_of_lfs_files_and_folders_below_the_top(person: Pe
     assert "hint: run 'git lfs pull' first" in done.stderr
     assert found(person, clone) == []
     assert len(person.git("worktree", "list", cwd=clone).splitlines()) == 1
+
+
+@pytest.mark.parametrize("options", [(), ("--jobs", "1")])
+def test_data_that_git_does_not_have_is_told(person: Person, options: tuple[str, ...]) -> None:
+    folder = project(person)
+    person.commit(folder, {".gitignore": b"/data\n"})
+    person.git("rm", "-q", "-r", "--cached", "data", cwd=folder)
+    person.git("commit", "-q", "-m", "data elsewhere", cwd=folder)
+    done = exp_run(person, folder, *options, "--", "python", "train.py")
+    assert "git does not have 'data'" in done.stderr
+    (made,) = found(person, folder)
+    assert made.record.metrics["data"] == 4
+    assert made.record.data[0].digest == ""
 
 
 def test_a_long_log_keeps_both_ends(person: Person) -> None:

@@ -148,6 +148,11 @@ class Experimenter:
         for path, data in plan.assigned.files.items():
             write_file(os.path.join(self._workspace.repository.work_tree, path), data)
         shot = self._work.before()
+        others = run_folder.running_in(self._workspace)
+        if others:
+            self._listener.note(
+                f"'{others[0]}' runs in this work tree too, and files may mix; '--jobs 1' runs in one of its own"
+            )
         if shot.untracked:
             some = f"'{shot.untracked[0]}'" + (f" and {len(shot.untracked) - 1} more" if shot.untracked[1:] else "")
             self._listener.note(f"not in the experiment's commit, since git does not know them: {some}")
@@ -272,6 +277,11 @@ class Experimenter:
             self._listener.note(text)
         around = survey.result()
         made = replace(made, hardware=around.hardware, environment=around.environment, data=around.data, trackers=runs)
+        for data in around.data:
+            if not data.digest and os.path.exists(os.path.join(self._workspace.repository.work_tree, data.path)):
+                self._listener.note(
+                    f"git does not have '{data.path}': the experiment has no version of it; run 'git add'"
+                )
         files = site.changes | site.work.after(site.shot, changed) | results.files
         return write(self._git, made, state, results, files, read_log(folder.path))
 

@@ -132,12 +132,27 @@ def abandoned(workspace: Workspace) -> list[RunFolder]:
     return found
 
 
+def running_in(workspace: Workspace) -> list[str]:
+    """The ids of runs that go on in this very work tree."""
+    runs = runs_folder(workspace)
+    found = []
+    for name in sorted(os.listdir(runs)) if os.path.isdir(runs) else ():
+        known = _read(os.path.join(runs, name))
+        if known is not None and known[1].top == workspace.repository.work_tree:
+            found.append(name)
+    return found
+
+
 def load(folder: RunFolder) -> tuple[Record, State] | None:
     """What is known of a run; None where it was killed before that was written."""
+    return _read(folder.path)
+
+
+def _read(path: str) -> tuple[Record, State] | None:
     try:
-        with open(os.path.join(folder.path, "state.json"), "rb") as file:
-            fields = Fields(json.loads(file.read()), folder.path)
-        made = record.decode(json.dumps(fields.table.get("record")).encode(), folder.path)
+        with open(os.path.join(path, "state.json"), "rb") as file:
+            fields = Fields(json.loads(file.read()), path)
+        made = record.decode(json.dumps(fields.table.get("record")).encode(), path)
         changes = {path: None if blob is None else str(blob) for path, blob in fields.part("changes").table.items()}
         state = State(
             fields.text("parent"),
@@ -150,7 +165,7 @@ def load(folder: RunFolder) -> tuple[Record, State] | None:
             _stats(fields.part("stats").table),
         )
     except (OSError, ValueError, RecordInvalid) as error:
-        trace(f"nothing is known of '{folder.path}': {error}")
+        trace(f"nothing is known of '{path}': {error}")
         return None
     return made, state
 
