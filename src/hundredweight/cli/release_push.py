@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import RemoteError
+from hundredweight.base.trace import trace
 from hundredweight.cli.lfs.push import push_updates
 from hundredweight.cli.lfs.transfers import checked_remote
 from hundredweight.client.push import Update
@@ -23,7 +24,8 @@ class PushFailed(RemoteError):
     """The release is made here, and the remote did not take it. `command` sends it again."""
 
     def __init__(self, what: str, command: str) -> None:
-        super().__init__(f"{what} is made here, but not pushed", hint=f"run '{command}' when the remote answers")
+        hint = f"run '{command}' when the remote answers; where it has a tag of that name, delete yours with 'git tag -d' first"
+        super().__init__(f"{what} is made here, but not pushed", hint=hint)
 
 
 def add_option(made: argparse.ArgumentParser) -> None:
@@ -35,6 +37,17 @@ def add_option(made: argparse.ArgumentParser) -> None:
         metavar="REMOTE",
         help="then push it, with its objects; without REMOTE to where 'git push' goes",
     )
+
+
+def bring_tags(workspace: Workspace, remote: str | None) -> None:
+    """Before something is made that is to be pushed (`remote` is not None): what others tagged meanwhile. Where the remote does
+    not answer, or does not exist yet, the push will tell."""
+    if remote is None:
+        return
+    remote = remote or refs.default_push_remote(workspace.config, refs.current_branch(workspace.git))
+    fetched = workspace.git.run("fetch", "--quiet", "--no-write-fetch-head", remote, "refs/tags/*:refs/tags/*")
+    if fetched.code:
+        trace(f"no tags from '{remote}': {fetched.err.decode('utf-8', 'replace').strip()}")
 
 
 def push(workspace: Workspace, environment: Environment, remote: str, tags: Sequence[str], branch: str = "") -> None:

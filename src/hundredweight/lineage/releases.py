@@ -319,12 +319,24 @@ def _tags(git: Git) -> Iterator[_Tag]:
         if (target_kind if kind == "tag" else kind) != "commit":
             continue
         message = contents.removesuffix("\n").removesuffix(signature.removesuffix("\n")) if signature else contents
-        said, told = block.split(message)
+        # Only a name must come back as the bytes that it was.
+        said, told = block.split(_readable(message))
         who = f"{tagger} {email}" if kind == "tag" else f"{author} {author_email}"
         parsed = tags.parse(name.removeprefix("\n"))
         yield _Tag(
-            parsed, object_id, commit, int(seconds or 0), who.strip(), said, told, bool(signature) and kind == "tag"
+            parsed,
+            object_id,
+            commit,
+            int(seconds or 0),
+            _readable(who.strip()),
+            said,
+            told,
+            bool(signature) and kind == "tag",
         )
+
+
+def _readable(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _with_models(git: Git, listed: list[_Tag]) -> list[_Tag]:

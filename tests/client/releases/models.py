@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import struct
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from hundredweight.client.workspace import Workspace, open_workspace
@@ -21,6 +25,12 @@ metrics = ["metrics.json"]
 parameters = ["params.toml"]
 environment = "requirements.txt"
 """
+FILES = {
+    ".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n",
+    "data/train.csv": b"1,2\n",
+    "params.toml": b"lr = 1e-3\n",
+    "requirements.txt": b"numpy==2.0.0\n",
+}
 
 
 def safetensors(**tensors: list[float]) -> bytes:
@@ -35,23 +45,29 @@ def safetensors(**tensors: list[float]) -> bytes:
     return struct.pack("<Q", len(text)) + text + body
 
 
+@cache
+def _prepared() -> Path:
+    """What all of them begin with, made once a process."""
+    home = Path(tempfile.mkdtemp(prefix="models-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    person = Person("ada", home)
+    folder = person.repository("repo")
+    person.run("git", "lfs", "install", "--local", cwd=folder)
+    for path, content in FILES.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
 class Repository:
     """A clone whose `model.safetensors` goes through LFS."""
 
     def __init__(self, home: Path, settings: str = SETTINGS) -> None:
         self.person = Person("ada", home)
-        self.folder = self.person.repository("repo")
+        self.folder = home / "repo"
         self.git = Git(str(self.folder), self.person.env)
-        self.person.run("git", "lfs", "install", "--local", cwd=self.folder)
-        self.write(
-            {
-                ".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n",
-                "hundredweight.toml": settings.encode(),
-                "data/train.csv": b"1,2\n",
-                "params.toml": b"lr = 1e-3\n",
-                "requirements.txt": b"numpy==2.0.0\n",
-            }
-        )
+        shutil.copytree(_prepared(), self.folder, symlinks=True)
+        self.write({"hundredweight.toml": settings.encode()})
         self.train(0.9)
 
     @property

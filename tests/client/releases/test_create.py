@@ -194,6 +194,25 @@ def test_without_a_card(repo: Repository) -> None:
     assert create(repo, with_card=False).commit == head
 
 
+def test_bounds_are_those_of_one_model(tmp_path: Path) -> None:
+    repo = Repository(tmp_path, SETTINGS + "[release]\nminimum = { test_acc = 0.95 }\n")
+    assert create(repo, model="letters").model == "letters"
+    refused(repo, GateClosed)
+
+
+def test_a_detached_head_and_a_bare_repository_take_the_card_too(repo: Repository, tmp_path: Path) -> None:
+    repo.person.git("clone", "-q", "--bare", str(repo.folder), str(tmp_path / "bare.git"))
+    repo.person.git("switch", "-q", "--detach", cwd=repo.folder)
+    head = repo.person.git("rev-parse", "main", cwd=repo.folder)
+    found = create(repo)
+    assert repo.person.git("rev-parse", "HEAD", "main", cwd=repo.folder).split() == [found.commit, head]
+    repo.folder = tmp_path / "bare.git"
+    repo.git = repo.git.at(str(repo.folder))
+    repo.person.run("cp", "-r", str(tmp_path / "repo" / ".git" / "lfs"), str(repo.folder))
+    found = create(repo)
+    assert repo.person.git("rev-parse", "main", "main^", cwd=repo.folder).split() == [found.commit, head]
+
+
 def recorded(repo: Repository, accuracy: float, status: Status = Status.DONE) -> tuple[str, str]:
     """An experiment off the branch, with weights of its own: its id and commit."""
     head = repo.person.git("rev-parse", "HEAD", cwd=repo.folder)

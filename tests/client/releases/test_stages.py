@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,15 @@ def test_leaving_a_stage_brings_back_what_was_there(repo: Repository) -> None:
     assert (len(emptied.tags), emptied.now) == (2, None)
     with pytest.raises(NotAssigned):
         stages.unassign(repo.git, "digits", "prod", NOW)
+
+
+def test_many_at_once_get_a_number_each(repo: Repository) -> None:
+    names = ["v1.0.0", "v1.1.0"] * 5
+    with ThreadPoolExecutor(10) as pool:
+        made = list(pool.map(lambda name: stages.assign(repo.git, name, "prod", NOW).tags, names))
+    numbers = [each.number for each in releases.assignments(repo.git)]
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    assert sum(map(len, made)) == len(numbers)
 
 
 def test_what_cannot_be_assigned(repo: Repository) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hundredweight.base.clock import SystemClock
 from hundredweight.cli.cwt.release_show import NAME_HELP
 from hundredweight.cli.lfs.opening import open_clone
-from hundredweight.cli.release_push import add_option, push
+from hundredweight.cli.release_push import add_option, bring_tags, push
 from hundredweight.client.releases.assign import assign
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def add_shared(made: argparse.ArgumentParser) -> None:
 def run(args: list[str], environment: Environment) -> int:
     options = parser().parse_args(args)
     workspace = open_clone(environment)
+    bring_tags(workspace, options.push)
     made = assign(
         workspace.git, options.name, options.stage, SystemClock().now(), notes=options.message, sign=options.sign
     )
@@ -54,7 +55,7 @@ def finish(workspace: Workspace, environment: Environment, options: argparse.Nam
     """Tell, and push where that was asked for."""
     where = f"{made.model}#{made.stage}"
     if options.json:
-        sys.stdout.write(json.dumps({**asdict(made), "tags": list(made.tags)}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps({**asdict(made), "tags": list(made.tags)}) + "\n")
     elif not made.tags:
         sys.stdout.write(f"{where} is {made.now} already\n")
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hundredweight.base.clock import SystemClock
 from hundredweight.base.errors import UsageError
 from hundredweight.cli.lfs.opening import open_clone
-from hundredweight.cli.release_push import add_option, push
+from hundredweight.cli.release_push import add_option, bring_tags, push
 from hundredweight.cli.release_report import as_json
 from hundredweight.client.releases.create import CreateOptions, execute, plan
 from hundredweight.lineage import releases
@@ -77,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: list[str], environment: Environment) -> int:
     options = parser().parse_args(args)
     workspace = open_clone(environment)
+    bring_tags(workspace, options.push)
     wanted = CreateOptions(
         name=options.name,
         model=options.model,
@@ -97,7 +98,7 @@ def run(args: list[str], environment: Environment) -> int:
     if options.json:
         release = releases.resolve(workspace.git, made.name)
         assert release is not None
-        sys.stdout.write(json.dumps(as_json(release), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(as_json(release), indent=1) + "\n")
     else:
         _tell(planned, made)
     if options.push is not None:

@@ -48,7 +48,7 @@ def run(args: list[str], environment: Environment) -> int:
     workspace = open_clone(environment)
     found = compare_releases(workspace, options.old, options.new, statistics=not options.stat)
     if options.json:
-        sys.stdout.write(json.dumps(as_json(found), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(as_json(found), indent=1) + "\n")
     elif options.md:
         sys.stdout.write(as_markdown(found, everything=options.all))
     else:

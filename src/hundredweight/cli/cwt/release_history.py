@@ -43,7 +43,7 @@ def run(args: list[str], environment: Environment) -> int:
         found = [period for period in found if period.since <= moment and (not period.until or moment < period.until)]
     if options.json:
         told = [period_json(period) for period in found]
-        sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(told, indent=1) + "\n")
     elif found:
         sys.stdout.write(history_text(found))
     return 0

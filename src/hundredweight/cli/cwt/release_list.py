@@ -42,7 +42,7 @@ def run(args: list[str], environment: Environment) -> int:
     ]
     if options.json:
         told = [as_json(release, stages.get(release.name, ())) for release in found]
-        sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(told, indent=1) + "\n")
     elif found:
         sys.stdout.write(list_text(found, stages))
     return 0

@@ -42,7 +42,7 @@ def run(args: list[str], environment: Environment) -> int:
         release = replace(release, facts=facts_of(workspace, release.commit))
     stages = stages_by_release(registry).get(release.name, [])
     if options.json:
-        sys.stdout.write(json.dumps(as_json(release, stages), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(as_json(release, stages), indent=1) + "\n")
         return 0
     with Pager(workspace.git):
         sys.stdout.write(show_text(release, stages))

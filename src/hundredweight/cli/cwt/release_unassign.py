@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hundredweight.base.clock import SystemClock
 from hundredweight.cli.cwt.release_assign import add_shared, finish
 from hundredweight.cli.lfs.opening import open_clone
+from hundredweight.cli.release_push import bring_tags
 from hundredweight.client.releases.assign import unassign
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: list[str], environment: Environment) -> int:
     options = parser().parse_args(args)
     workspace = open_clone(environment)
+    bring_tags(workspace, options.push)
     now = SystemClock().now()
     made = unassign(
         workspace.git,

@@ -120,7 +120,8 @@ def plan(workspace: Workspace, options: CreateOptions, now: float) -> CreatePlan
     checks.require_weights(workspace, base, weights_in(git, base, patterns), patterns)
     record = _finished(found[0].record, options.force) if found else None
     facts = facts_of(workspace, base, experiment=record, hash_weights=True, patterns=patterns)
-    passed = checks.worse(facts.metrics, settings.minimum, settings.maximum)
+    bounded = settings.model in ("", name.model)
+    passed = checks.worse(facts.metrics, settings.minimum, settings.maximum) if bounded else ()
     if passed and not options.force:
         raise GateClosed(passed)
     changed = _card(workspace, base, settings, name, facts, _made_from(record), now) if options.with_card else {}
