@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 def check_checkout(subject: Subject, *, full: bool) -> Iterator[Finding]:
     """Files of the work tree that are not as committed. Raises `GitError`, `ScanError`, `OSError`."""
+    config = subject.workspace.git_config
+    if subject.pointers and not (config.get("filter.lfs.process") or config.get("filter.lfs.clean")):
+        # First: without it the commands that mend the others do nothing.
+        text = "Git LFS is not set up in this clone: checkouts leave pointers, and what is added lands in Git itself"
+        yield Finding("checkout", "no-filter", text, mend="git lfs install --local")
     git = subject.git
     staged = {change.path for change in diff_index(git, subject.commit, cached=True)}
     doubtful = dict.fromkeys(git.fields("diff-files", "--name-only", "--no-renames", "-z"))
@@ -40,10 +45,6 @@ def check_checkout(subject: Subject, *, full: bool) -> Iterator[Finding]:
     plain = [path for path in doubtful if path not in subject.pointers and path not in staged and path not in left_out]
     yield from _plain(subject, plain)
     yield from _unknown(subject)
-    config = subject.workspace.git_config
-    if subject.pointers and not (config.get("filter.lfs.process") or config.get("filter.lfs.clean")):
-        text = "Git LFS is not set up in this clone: checkouts leave pointers, and what is added lands in Git itself"
-        yield Finding("checkout", "no-filter", text, mend="git lfs install --local")
 
 
 def _left_out(subject: Subject) -> set[str]:

@@ -57,15 +57,22 @@ def verify(workspace: Workspace, options: Options) -> Report:
         compared: Iterator[Finding] = check_release(
             subject, registry, release, is_recommended=not options.against, installed=options.installed
         )
-        if options.revision and not options.against:
-            # What is recommended is what to check out; a commit may well be the next one.
-            compared = (replace(found, severity=Severity.WARNING) for found in compared)
+        if not options.against:
+            compared = _recommended(compared, everything=bool(options.revision))
         _check(report, "release", lambda: compared)
     _check(report, "tags", lambda: check_tags(subject, registry, signed=signed))
     if chosen is not None:
         _check(report, "remote", lambda: _remote(subject, chosen, registry))
     report.findings.sort(key=lambda found: found.severity)
     return report
+
+
+def _recommended(compared: Iterable[Finding], *, everything: bool) -> Iterator[Finding]:
+    """What is recommended is the weights to check out: data and packages of the next version may be here already. A commit that
+    is named may be that version itself (`everything`)."""
+    for found in compared:
+        milder = everything or found.code in ("data-differ", "environment-differ")
+        yield replace(found, severity=Severity.WARNING) if milder else found
 
 
 def _remote(subject: Subject, name: str, registry: releases.Registry) -> Iterator[Finding]:
