@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -165,6 +164,8 @@ class Experimenter:
         return ended.code
 
     def _apart(self, plans: list[_Plan], runner: Runner) -> int:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 8 ms, for several runs only
+
         shot = self._work.before()
         for plan in plans:
             # What the files hold now counts for all, whoever edits them meanwhile.
