@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 from hundredweight.base.ids import Oid
-from hundredweight.client.nearby import StreamKeeper
+from hundredweight.client.nearby import NearbyObjects, StreamKeeper
 from hundredweight.formats.source import BytesSource
 from hundredweight.store.pack import BlockRecord, PackStreamReader, PackStreamWriter
 from hundredweight.store.packer import Packer
 from hundredweight.store.recipe import Recipe
+from tests.clones import Clone
 from tests.store.clone_store import CloneStore
 from tests.store.weights import arrays, fine_tuned, recipe_of, safetensors_of
 
@@ -50,3 +53,38 @@ def test_a_recipe_that_lies_about_tensors_is_not_kept(tmp_path: Path) -> None:
     clone.check()
     clone.pack(honest.oid)
     assert clone.store.packs.recipe(honest.oid) == honest
+
+
+def test_what_is_known_of_an_object_follows_its_copy(tmp_path: Path) -> None:
+    """One that was damaged when it was cut, and healed since."""
+    clone = Clone(tmp_path / "clone")
+    oid = clone.store(NEW)
+    path = Path(clone.workspace().store.path(oid))
+    path.chmod(0o644)
+    path.write_bytes(NEW[:-4] + b"oops")
+    damaged = NearbyObjects(clone.workspace()).own(oid, len(NEW))
+    assert damaged is not None
+    assert damaged.recipe.segments != recipe_of(NEW).segments
+    assert NearbyObjects(clone.workspace()).own(oid, len(NEW)) == (damaged.recipe, ANY), "it is cut once"
+    path.write_bytes(NEW)
+    healed = NearbyObjects(clone.workspace()).own(oid, len(NEW))
+    assert healed is not None
+    assert healed.recipe == recipe_of(NEW)
+
+
+def test_what_is_forgotten_is_cut_anew_and_files_are_closed(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    oid = clone.store(NEW)
+    nearby = NearbyObjects(clone.workspace())
+    before = len(os.listdir("/proc/self/fd"))
+    lies = replace(recipe_of(NEW), segments=recipe_of(OLD).segments)
+    kept = Path(clone.workspace().lfs_folder, "recipes", oid[:2], oid)
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(lies.encode())
+    assert nearby.own(oid, len(NEW)) == (lies, ANY)
+    nearby.forget(oid)
+    nearby.forget(oid)
+    assert nearby.own(oid, len(NEW)) == (recipe_of(NEW), ANY)
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    nearby.settle()
+    assert len(os.listdir("/proc/self/fd")) == before

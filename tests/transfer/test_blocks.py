@@ -129,6 +129,9 @@ class Here:
     def receiver(self, recipe: Recipe) -> Receiver | None:
         return _Keeper(self.kept, recipe)
 
+    def forget(self, oid: Oid) -> None:
+        raise AssertionError(f"{oid} is what it says")
+
     def settle(self) -> None:
         """Nothing is kept twice."""
 
@@ -498,6 +501,51 @@ def test_terms_for_what_the_hub_has_not_end_in_a_whole_upload(
     liar.tell(TERMS, instead(Terms({Oid(sha256(other)): "0" * len(recipe_of(other).segments)}).encode()))
     assert upload(clone, fresh, [other]) == []
     assert liar.count(WHOLE_PUT) > 0
+    assert caller.download(sha256(fresh), len(fresh)) == fresh
+
+
+class Kin(Here):
+    """All versions are like each other, the newest first, as history has them."""
+
+    def near(self, recipe: Recipe, _name: str) -> Sequence[Known]:
+        return [each for each in self._near if each.recipe.oid != recipe.oid]
+
+
+def test_versions_of_one_push_are_bases_for_each_other(clone: Rig, hub: Served, liar: Liar) -> None:
+    now, versions = arrays(seed=next(_SEEDS)), []
+    for _ in range(4):
+        now = fine_tuned(now, next(_SEEDS), 1e-5)
+        versions.append(safetensors_of(now))
+        clone.put(versions[-1])
+    wanted = replace(options(clone), nearby=Kin(clone, versions[::-1]))
+    assert clone.upload(*(item(data, f"{number}.bin") for number, data in enumerate(versions)), options=wanted) == []
+    assert liar.count(WHOLE_PUT) == 0
+    ids = [recipe_of(data).segments[1].id for data in versions]
+    found = hub.services.packs.segments(ids)
+    assert [found[each].depth > 0 for each in ids].count(True) == 3
+    assert sorted(found[each].stored for each in ids)[2] < found[ids[0]].size / 2
+
+
+def test_a_recipe_of_other_bytes_is_made_anew(clone: Rig, caller: Caller, liar: Liar, fresh: bytes) -> None:
+    class Healed(Here):
+        """Knows what the object was when it was damaged, until told."""
+
+        forgotten = 0
+
+        def own(self, oid: Oid, size: int) -> Known | None:
+            known = super().own(oid, size)
+            assert known is not None
+            damaged = replace(recipe_of(fresh[:-4] + b"oops"), oid=oid)
+            return known if self.forgotten else Known(damaged, known.source)
+
+        def forget(self, oid: Oid) -> None:
+            self.forgotten += 1
+
+    clone.put(fresh)
+    here = Healed(clone, [OLD])
+    assert clone.upload(item(fresh), options=replace(options(clone), nearby=here)) == []
+    assert here.forgotten == 1
+    assert liar.count(WHOLE_PUT) == 0
     assert caller.download(sha256(fresh), len(fresh)) == fresh
 
 

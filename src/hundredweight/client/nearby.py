@@ -5,6 +5,7 @@ A loose object is cut once; its recipe is kept in `lfs/recipes`, where it is onl
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ VERSIONS = 8
 NEWEST = 12
 """Objects of the newest packs that are looked at besides."""
 CHOSEN = 8
+MOST_KNOWN = 256
+"""Objects that are kept open, with their recipes; the oldest goes first."""
 LIKELY = 4
 """Objects that differ in size by more than this factor are not looked at."""
 SMALLEST = 64 << 10
@@ -66,6 +69,8 @@ class NearbyObjects:
         """Raises `OSError`, `DamageError`."""
         with self._lock:
             if oid not in self._known:
+                while len(self._known) >= MOST_KNOWN:
+                    del self._known[next(iter(self._known))]
                 self._known[oid] = self._open(oid, size)
             return self._known[oid]
 
@@ -114,9 +119,17 @@ class NearbyObjects:
     def settle(self) -> None:
         """Drop the loose copies of objects that are in packs now. Call when nobody wants to copy them any more."""
         kept, self._kept = self._kept, []
+        with self._lock:
+            self._known.clear()
         for oid in kept:
-            self._known.pop(oid, None)
             self._store.drop_loose(oid)
+
+    def forget(self, oid: Oid) -> None:
+        """Its recipe was made of other bytes than it has."""
+        with self._lock:
+            self._known.pop(oid, None)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._recipe_path(oid))
 
     def _is_whole(self, index: IndexBuilder, folder: PackFolder) -> bool:
         """Whether the objects of a new pack are all in packs then: what the other side had already was not written to it."""
@@ -129,7 +142,7 @@ class NearbyObjects:
         if size < SMALLEST:
             return None
         try:
-            source = FileSource.open(self._store.path(oid))
+            source = _LooseSource.open(self._store.path(oid))
         except FileNotFoundError:
             recipe = self._store.packs.recipe(oid) if self._store.has_packs else None
             return None if recipe is None else Known(recipe, PackedSource(self._store.packs.reader, recipe))
@@ -139,11 +152,13 @@ class NearbyObjects:
         return None if loose is None else Known(loose, source)
 
     def _cut(self, oid: Oid, source: FileSource) -> Recipe | None:
-        path = os.path.join(self._recipes, oid[:2], oid)
+        path = self._recipe_path(oid)
         try:
             with open(path, "rb") as file:
+                # A copy that is younger was put there since, perhaps in place of a damaged one.
+                fresh = os.fstat(file.fileno()).st_mtime_ns > os.fstat(source.fileno()).st_mtime_ns
                 kept = Recipe.decode(file.read())
-            if kept.oid == oid and kept.size == source.size:
+            if fresh and kept.oid == oid and kept.size == source.size:
                 return kept
         except (FileNotFoundError, RecipeDamaged):
             pass
@@ -157,6 +172,9 @@ class NearbyObjects:
             # It is cut again next time.
             return recipe
         return recipe
+
+    def _recipe_path(self, oid: Oid) -> str:
+        return os.path.join(self._recipes, oid[:2], oid)
 
     @staticmethod
     def _is_path(name: str) -> bool:
@@ -202,6 +220,13 @@ class NearbyObjects:
                 count += 1
                 if count == NEWEST:
                     return
+
+
+class _LooseSource(FileSource):
+    """Closed with its last reference: several uploads may read one earlier version."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class StreamKeeper:

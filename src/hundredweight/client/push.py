@@ -140,7 +140,8 @@ def send(workspace: Workspace, server: LfsServer, target: str, items: Iterable[I
     options = transfer_options(workspace, target)
     packed = []
     with TransferQueue(server, UPLOAD, workspace.store, options, meter) as queue:
-        for item in items:
+        # From the newest commit on; but a version is sent as a delta against those before it.
+        for item in items if options.nearby is None else reversed([*items]):
             if workspace.store.loose_size(item.oid) < 0:
                 packed.append(item.oid)
             queue.add(item)

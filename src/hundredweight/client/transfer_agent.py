@@ -94,6 +94,8 @@ class _Agent:
         with TransferQueue(self._server, self._operation, self._store, self._options, meter) as queue:
             queue.add(Item(oid, size, ""))
             failures = queue.wait()
+        if self._options.nearby is not None:
+            self._options.nearby.settle()
         if failures:
             raise failures[0].error
         if self._operation == UPLOAD:

@@ -11,6 +11,7 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -35,7 +36,7 @@ from hundredweight.protocol.blocks import (
 from hundredweight.protocol.message import MEDIA_TYPE
 from hundredweight.store.catalog import PackMissing
 from hundredweight.store.pack import MAX_DEPTH, PackDamaged, PackStreamReader, PackStreamWriter, RecipeRecord
-from hundredweight.store.packer import Packer, SourceBases
+from hundredweight.store.packer import Packer, SourceBases, SourceChanged
 from hundredweight.store.recipe import Recipe
 from hundredweight.store.worth import LEAST_GAIN, gains
 from hundredweight.transfer.actions import Actions
@@ -79,7 +80,7 @@ class Known(NamedTuple):
 
 
 class Nearby(Protocol):
-    """What is here of objects and their kin. Thread-safe; sources stay open as long as it is."""
+    """What is here of objects and their kin. Thread-safe; sources stay open while somebody has them."""
 
     def own(self, oid: Oid, size: int) -> Known | None:
         """That object, None when it is not here."""
@@ -93,8 +94,11 @@ class Nearby(Protocol):
     def receiver(self, recipe: Recipe) -> Receiver | None:
         """Who keeps the stream of an object that comes, if anybody."""
 
+    def forget(self, oid: Oid) -> None:
+        """What `own` said of that object is not so."""
+
     def settle(self) -> None:
-        """Nobody wants the loose copies of what was kept any more."""
+        """Nobody wants the loose copies of what was kept any more, nor the sources."""
 
 
 class Receiver(Protocol):
@@ -137,24 +141,25 @@ class BlocksAdapter:
         self._actions = Actions(server)
         self._choice = Choice(server, self._actions)
         self._turn = threading.Lock()
+        self._uploads = _Uploads()
 
     # Up
 
     def upload(self, job: Job) -> None:
         """See `Adapter`."""
         assert self._parts is not None
-        in_blocks = BLOCKS in job.answer.actions and not self._choice.whole(job)
-        if in_blocks and self._upload_blocks(job, self._parts):
-            self._basic.verify(job)
-        else:
-            self._parts.upload(job)
+        with self._uploads.one(job.oid) as number:
+            in_blocks = BLOCKS in job.answer.actions and not self._choice.whole(job)
+            if in_blocks and self._upload_blocks(job, self._parts, number):
+                self._basic.verify(job)
+            else:
+                self._parts.upload(job)
 
-    def _upload_blocks(self, job: Job, parts: PartsAdapter) -> bool:
+    def _upload_blocks(self, job: Job, parts: PartsAdapter, number: int, *, again: bool = True) -> bool:
         """Whether the object went as blocks."""
         with AtomicFile("", temp_folder=self._store.temp) as file:
             try:
-                with self._turn:
-                    made = self._encode(job, file)
+                made = self._encode(job, file, number)
                 if made is None:
                     return False
                 session = UploadSession(
@@ -166,6 +171,11 @@ class BlocksAdapter:
                     opening=made.bases.encode(),
                 )
                 parts.send(job, session, session.open(), lambda: open(file.temp, "rb", buffering=0))
+            except SourceChanged as error:
+                # Its recipe is of other bytes: perhaps of a damaged copy that was healed since.
+                self._nearby.forget(job.oid)
+                trace(f"xfer: {error}; " + ("cutting it anew" if again else "sending it whole"))
+                return again and self._upload_blocks(job, parts, number, again=False)
             except (DamageError, PackMissing, RemoteError) as error:
                 if not _whole_may_go(error):
                     raise
@@ -176,14 +186,35 @@ class BlocksAdapter:
             self._nearby.sent(made.stream, file)
         return True
 
-    def _encode(self, job: Job, file: AtomicFile) -> _Made | None:
+    def _encode(self, job: Job, file: AtomicFile, number: int) -> _Made | None:
         """Write the stream of the blocks that the server lacks; None when it gains nothing."""
-        own = self._nearby.own(job.oid, job.size)
+        with self._turn:
+            own = self._nearby.own(job.oid, job.size)
+            near = [] if own is None else self._nearby.near(own.recipe, job.name)
         if own is None:
             return None
-        known, terms = self._agree(job, self._nearby.near(own.recipe, job.name)[:MOST_TRIED])
-        if not known and not gains(own.source, own.recipe):
-            return None
+        known, terms = self._settle_bases(job, near, number)
+        with self._turn:
+            if not known and not gains(own.source, own.recipe):
+                return None
+            return self._encode_against(job, file, own, known, terms)
+
+    def _settle_bases(self, job: Job, near: Sequence[Known], number: int) -> tuple[list[Known], Terms]:
+        """What serves as base, at most `MOST_TRIED`: also what another upload is bringing, where nothing nearer is there."""
+        while True:
+            known, terms = self._agree(job, near)
+            accepted = {each.recipe.oid for each in known}
+            for each in near:
+                if each.recipe.oid not in accepted and self._uploads.wait_for(each.recipe.oid, number):
+                    break
+                if each.recipe.oid in accepted:
+                    return known[:MOST_TRIED], terms
+            else:
+                return known[:MOST_TRIED], terms
+
+    def _encode_against(
+        self, job: Job, file: AtomicFile, own: Known, known: Sequence[Known], terms: Terms
+    ) -> _Made | None:
         have = {segment.id for each in known for segment in each.recipe.segments}
         depths = {
             segment.id: int(digit)
@@ -284,6 +315,42 @@ class BlocksAdapter:
         if recipe.oid != job.oid or recipe.size != job.size:
             raise BadStream(f"the server's recipe for object {job.oid} is another object's")
         return recipe
+
+
+class _Uploads:
+    """What is on its way up: later versions wait for earlier ones, to be sent as deltas against them. Thread-safe.
+
+    Who waits began after whom it waits for, so that nobody waits in a circle.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._under_way: dict[Oid, tuple[int, threading.Event]] = {}
+
+    @contextmanager
+    def one(self, oid: Oid) -> Iterator[int]:
+        """An upload; gives its number."""
+        ended = threading.Event()
+        with self._lock:
+            self._count += 1
+            number = self._count
+            self._under_way[oid] = number, ended
+        try:
+            yield number
+        finally:
+            with self._lock:
+                del self._under_way[oid]
+            ended.set()
+
+    def wait_for(self, oid: Oid, number: int) -> bool:
+        """Whether that object was on its way before the upload of that number; it is not any more."""
+        with self._lock:
+            before, ended = self._under_way.get(oid, (number, None))
+        if ended is None or before >= number:
+            return False
+        ended.wait()
+        return True
 
 
 class _Coming:
