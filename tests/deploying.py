@@ -129,6 +129,7 @@ class Reader:
     def __init__(self, site: Site, files: dict[str, dict[str, bytes]]) -> None:
         self.site = site
         self.versions = files
+        self._models = {content[MODEL] for content in files.values()}
         self.reads = 0
         self.seen: set[str] = set()
         self.faults: list[str] = []
@@ -160,6 +161,8 @@ class Reader:
             os.close(folder)
         name = json.loads(config)["release"]
         self.reads += 1
+        if (self.site.folder / "current" / MODEL).read_bytes() not in self._models:
+            self.faults.append("by its whole path the model is none that there is")
         self.seen.add(name)
         if model != self.versions[name][MODEL]:
             self.faults.append(f"{name}: the model is of another version")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -152,15 +153,23 @@ def test_links_inside_and_submodules(tmp_path: Path) -> None:
     assert (current / "empty").read_bytes() == b""
 
 
-def test_damage_in_the_store_is_found_and_mended(site: Site, releases: Releases) -> None:
-    """The store's copy of the next version rots between fetching and copying: it comes anew."""
+@pytest.mark.parametrize("rotten", ["store", "version", "both"])
+def test_damage_is_found_and_mended(rotten: str, site: Site, releases: Releases) -> None:
+    """The store's copy rots, or that in a kept version, or both: it comes anew."""
     site.deploy("model@v1.1.0")
     data = releases.files["model@v1.1.0"][MODEL]
     oid = hashlib.sha256(data).hexdigest()
     stored = site.folder / "store" / "lfs" / "objects" / oid[:2] / oid[2:4] / oid
-    # It is linked with the source's; this copy alone is to rot.
-    stored.unlink()
-    stored.write_bytes(data[:-1] + b"?")
+    kept = site.folder / "versions" / "1-model@v1.1.0" / MODEL
+    for path in {"store": [stored], "version": [kept], "both": [stored, kept]}[rotten]:
+        # It may be linked with the source's; this copy alone is to rot.
+        path.parent.chmod(0o755)
+        path.unlink()
+        path.write_bytes(data[:-1] + b"?")
+    if rotten == "store":
+        # Else it would be taken from there.
+        kept.parent.chmod(0o755)
+        kept.unlink()
     site.deploy("model@v1.1.0")
     assert site.current == "2-model@v1.1.0"
     assert site.content(MODEL) == data
@@ -170,8 +179,19 @@ def test_a_lost_store_is_made_again(site: Site, releases: Releases) -> None:
     site.deploy("model@v1.1.0")
     for place in ("HEAD", "config"):
         (site.folder / "store" / place).unlink()
-    site.deploy("model@v1.2.0")
+    done = site.deploy("model@v1.2.0")
+    assert "could not" not in done.stderr
     assert site.content(MODEL) == releases.files["model@v1.2.0"][MODEL]
+
+
+def test_what_a_kept_version_has_is_not_fetched(site: Site, releases: Releases) -> None:
+    """Not even where the store has lost it."""
+    site.deploy("model@v1.1.0")
+    shutil.rmtree(site.folder / "store" / "lfs")
+    site.deploy("model@v1.1.0")
+    assert site.content(MODEL) == releases.files["model@v1.1.0"][MODEL]
+    assert [one["fetched"] for one in site.told["deployments"]] == [len(site.content(MODEL)), 0]
+    assert not list((site.folder / "store" / "lfs").glob("objects/*"))
 
 
 def test_older_versions_go_but_never_those_that_are_needed(site: Site) -> None:

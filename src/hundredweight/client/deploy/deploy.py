@@ -186,9 +186,10 @@ def _make(
         contents = store.contents(commit, paths)
         if release:
             check_facts(store.git, release, {file.path: file.pointer.oid for file in contents.objects if file.pointer})
-        versions.check_room(target, store, contents)
-        fetched = sum(item.size for item in store.missing(contents.objects))
-        versions.build(target, store, contents, folder, stage.meter)
+        reuse = versions.reusable(target, store, contents)
+        fetched = sum(item.size for item in store.missing(contents.objects, reuse))
+        versions.check_room(target, contents, fetched)
+        versions.build(target, store, contents, folder, reuse, stage.meter)
         told = {"files": len(contents.files), "bytes": contents.size, "fetched": fetched}
         journal.write(READY, number, folder, **told, skipped=list(contents.skipped))
     except BaseException as error:
@@ -263,7 +264,7 @@ def _clean(target: Target, journal: Journal, history: History, store: VersionSto
                 made = history.maker(folder)
                 journal.write(REMOVED, made.number if made else 0, folder)
         if store is not None:
-            store.prune({one.folder: one.what.commit for one in history.deployments if one.folder in kept})
+            store.prune(kept)
     except CwtError as error:
         notice(f"older versions could not be removed: {error}")
 

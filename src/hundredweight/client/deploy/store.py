@@ -20,14 +20,14 @@ from hundredweight.client.transfer_options import PACKS, drop_packed, transfer_o
 from hundredweight.client.workspace import open_workspace
 from hundredweight.git.objects import ObjectReader
 from hundredweight.git.run import GitError
-from hundredweight.git.scan import read_pointers, small_blobs
+from hundredweight.git.scan import PointerFile, read_pointers, small_blobs
 from hundredweight.protocol.batch import DOWNLOAD
 from hundredweight.protocol.pointer import CUTOFF
 from hundredweight.transfer.queue import Item, TransferQueue, distinct_errors
 from hundredweight.transfer.server import open_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from hundredweight.base.progress import Meter
     from hundredweight.client.deploy.source import Wanted
@@ -259,12 +259,14 @@ class VersionStore:
                 pointer = pointers.get(blob) if mode.startswith("100") else None
                 yield TreeFile(path, mode, blob, info.size if pointer is None else pointer.size, pointer)
 
-    def missing(self, files: Iterable[TreeFile]) -> list[Item]:
-        """Of LFS files those whose objects have to come, each once."""
+    def missing(self, files: Iterable[TreeFile], elsewhere: Container[str] = ()) -> list[Item]:
+        """Of LFS files those whose objects have to come, each once; not those that can be had `elsewhere`."""
         store = self.workspace.store
         items = {}
         for file in files:
-            if file.pointer is not None and not store.has(file.pointer.oid, file.size):
+            if file.pointer is None or file.pointer.oid in elsewhere:
+                continue
+            if not store.has(file.pointer.oid, file.size):
                 items[file.pointer.oid] = Item(file.pointer.oid, file.size, file.path)
         return list(items.values())
 
@@ -306,17 +308,25 @@ class VersionStore:
         remove_tree(self.workspace.store.packs.folder)
         self.workspace = self._opened()
 
-    def prune(self, keep: Mapping[str, str]) -> None:
-        """Forget what no kept version needs; `keep` is their commits by name. Raises `GitError`, `WriteError`, `PacksBusy`."""
+    def versions(self) -> dict[str, str]:
+        """The commits that are held on to (`keep`), by the names of their versions."""
+        lines = self.git.text("for-each-ref", "--format=%(objectname) %(refname)", REFS).splitlines()
+        return {ref.removeprefix(REFS): commit for commit, _, ref in (line.partition(" ") for line in lines)}
+
+    def pointers(self, commit: str) -> list[PointerFile]:
+        """The LFS files of a commit that is here; those of them whose pointers were fetched."""
+        entries = (record.partition("\t") for record in self.git.fields("ls-tree", "-r", "-z", "--full-tree", commit))
+        blobs = [(facts.split()[2], path) for facts, _, path in entries if facts.startswith("100")]
+        here = self._without_missing(commit, blobs)
+        known = {found.blob: found.pointer for found in read_pointers(self.git, small_blobs(self.git, here))}
+        return [PointerFile(path, known[blob], blob) for blob, path in here if blob in known]
+
+    def prune(self, keep: Container[str]) -> None:
+        """Forget what none of the versions of those names needs. Raises `GitError`, `WriteError`, `PacksBusy`."""
         for line in self.git.text("for-each-ref", "--format=%(refname)", REFS, "refs/tags").splitlines():
-            if line.removeprefix(REFS) not in keep:
+            if not line.startswith(REFS) or line.removeprefix(REFS) not in keep:
                 self.git.output("update-ref", "-d", line)
-        needed = set()
-        for commit in set(keep.values()):
-            entries = (record.partition("\t") for record in self.git.fields("ls-tree", "-r", "-z", commit))
-            blobs = [(facts.split()[2], path) for facts, _, path in entries if facts.startswith("100")]
-            here = self._without_missing(commit, blobs)
-            needed |= {found.pointer.oid for found in read_pointers(self.git, small_blobs(self.git, here))}
+        needed = {file.pointer.oid for commit in set(self.versions().values()) for file in self.pointers(commit)}
         store = self.workspace.store
         gone = [oid for oid, _ in store.ids() if oid not in needed]
         for oid in gone:

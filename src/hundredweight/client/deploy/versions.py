@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import DamageError, LocalError
-from hundredweight.base.files import AtomicFile, WriteError, fsync_folder
+from hundredweight.base.files import AtomicFile, WriteError, clone_file, copy_content, fsync_folder
 from hundredweight.base.sizes import format_size
 from hundredweight.client.damage import ObjectDamaged, PackedObjectDamaged
 from hundredweight.client.deploy.store import UnsafePath
@@ -18,9 +19,12 @@ from hundredweight.client.worktree import copy_object
 from hundredweight.git.objects import ObjectReader
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hundredweight.base.progress import Meter
     from hundredweight.client.deploy.store import Contents, TreeFile, VersionStore
     from hundredweight.client.deploy.target import Target
+    from hundredweight.protocol.pointer import Pointer
 
 FILE_MODE = 0o444
 PROGRAM_MODE = 0o555
@@ -30,6 +34,9 @@ SPARE = 16 << 20
 MANY = 500
 """Files above which the whole disk is synced at once: less than a sync of each."""
 MAX_NAME = 80
+WORKERS = 3
+ATTEMPTS = 3
+"""The second when a kept version was changed, the third when the object is damaged, too."""
 MAX_LINK = 4096
 _KEPT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@#+=")
 
@@ -56,6 +63,13 @@ class FileDamaged(DamageError):
         self.path = path
 
 
+class _Changed(DamageError):
+    """A kept version's file is not what it was: the object is taken from the store instead."""
+
+    def __init__(self, path: str, source: str) -> None:
+        super().__init__(f"'{path}' cannot be taken from '{source}', which was changed")
+
+
 class VersionIncomplete(DamageError):
     """A kept version has lost files, or they changed. It was not switched to."""
 
@@ -72,9 +86,22 @@ def folder_name(number: int, name: str) -> str:
     return f"{number}-{''.join(char if char in _KEPT else '-' for char in name)[:MAX_NAME]}"
 
 
-def check_room(target: Target, store: VersionStore, contents: Contents) -> None:
-    """Refuse early what cannot fit. Raises `NoRoom`."""
-    coming = sum(item.size for item in store.missing(contents.objects))
+def reusable(target: Target, store: VersionStore, contents: Contents) -> dict[str, str]:
+    """Files of kept versions that have the content of an LFS file of this one, as far as sizes tell: paths by object id."""
+    wanted = {file.pointer.oid: file.size for file in contents.objects if file.pointer is not None}
+    found: dict[str, str] = {}
+    here = set(target.names())
+    for name, commit in store.versions().items():
+        for file in store.pointers(commit) if name in here else ():
+            oid = file.pointer.oid
+            path = os.path.join(target.path(name), file.path)
+            if oid in wanted and oid not in found and os.path.isfile(path) and os.path.getsize(path) == wanted[oid]:
+                found[oid] = path
+    return found
+
+
+def check_room(target: Target, contents: Contents, coming: int) -> None:
+    """Refuse early what cannot fit; `coming` bytes of objects are to be fetched. Raises `NoRoom`."""
     needed = contents.size + coming + SPARE
     found = os.statvfs(target.versions)
     free = found.f_bavail * found.f_frsize
@@ -82,21 +109,24 @@ def check_room(target: Target, store: VersionStore, contents: Contents) -> None:
         raise NoRoom(target.folder, needed, free)
 
 
-def build(target: Target, store: VersionStore, contents: Contents, name: str, meter: Meter) -> None:
-    """Make the version; objects that are not here come first. Objects that turn out damaged come again, once. Raises
-    `ObjectsMissing`, `WriteError`, `UnsafePath`, `DamageError`; then there is no such version."""
+def build(
+    target: Target, store: VersionStore, contents: Contents, name: str, reuse: Mapping[str, str], meter: Meter
+) -> None:
+    """Make the version; objects that are neither here nor to be had by `reuse` come first. What turns out damaged comes
+    again. Raises `ObjectsMissing`, `WriteError`, `UnsafePath`, `DamageError`; then there is no such version."""
     partial = target.path(UNFINISHED + name)
     try:
-        for last in (False, True):
-            items = store.missing(contents.objects)
+        for left in range(ATTEMPTS - 1, -1, -1):
+            items = store.missing(contents.objects, reuse)
             if items:
                 store.download(items, meter)
             try:
-                _write(store, contents, partial)
+                _write(store, contents, partial, reuse)
                 break
-            except (ObjectDamaged, PackedObjectDamaged) as error:
-                if last:
+            except (ObjectDamaged, PackedObjectDamaged, _Changed) as error:
+                if not left:
                     raise
+                reuse = {}
                 if isinstance(error, PackedObjectDamaged):
                     store.forget_packs()
                 remove_tree(partial)
@@ -122,27 +152,46 @@ def check(target: Target, name: str, contents: Contents) -> None:
             raise VersionIncomplete(name, file.path)
 
 
-def _write(store: VersionStore, contents: Contents, folder: str) -> None:
+def _write(store: VersionStore, contents: Contents, folder: str, reuse: Mapping[str, str]) -> None:
     remove_tree(folder)
     os.mkdir(folder)
     made = {""}
-    links = []
-    with ObjectReader(store.git) as reader:
-        for file in contents.files:
-            _make_parents(folder, file.path, made)
-            full = os.path.join(folder, file.path)
-            if file.is_link:
-                # Last: nothing is ever written through one.
-                links.append(file)
-            elif file.pointer is not None:
-                mode = PROGRAM_MODE if file.executable else FILE_MODE
-                copy_object(store.workspace, file.pointer, full, file.path, mode, None)
-            else:
-                _write_blob(reader, file, full, store.workspace.repository.object_format)
+    with ObjectReader(store.git) as reader, ThreadPoolExecutor(WORKERS) as pool:
+        copies = []
+        try:
+            for file in contents.files:
+                _make_parents(folder, file.path, made)
+                full = os.path.join(folder, file.path)
+                if file.pointer is not None:
+                    copies.append(pool.submit(_copy, store, file, file.pointer, full, reuse))
+                elif not file.is_link:
+                    _write_blob(reader, file, full, store.workspace.repository.object_format)
+            for copy in copies:
+                copy.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+        # Last: nothing is ever written through a link.
+        links = [file for file in contents.files if file.is_link]
         for file in links:
             _make_link(reader, file, folder)
     for file in links:
         _check_link(folder, file.path)
+
+
+def _copy(store: VersionStore, file: TreeFile, pointer: Pointer, full: str, reuse: Mapping[str, str]) -> None:
+    """An LFS file, hashed after it was written: from a kept version, a reflink where the disk can; else from the store."""
+    mode = PROGRAM_MODE if file.executable else FILE_MODE
+    source = reuse.get(pointer.oid)
+    if source is None or pointer.extensions:
+        copy_object(store.workspace, pointer, full, file.path, mode, None)
+        return
+    with open(source, "rb") as kept, AtomicFile(full, mode=mode) as target:
+        if not clone_file(kept.fileno(), target.descriptor):
+            copy_content(kept.fileno(), target.descriptor, file.size)
+        with open(target.temp, "rb") as made:
+            if hashlib.file_digest(made, "sha256").hexdigest() != pointer.oid:
+                raise _Changed(file.path, source)
+        target.commit()
 
 
 def _make_parents(folder: str, path: str, made: set[str]) -> None:
