@@ -298,6 +298,7 @@ class PartWriter:
         self.touched = time.monotonic()
         self.writing = False
         self._stream = stream
+        self.finished = False
         self.start = self._at = start
         self._end = end
         self.blocks: list[Block] = []
@@ -356,6 +357,7 @@ class PartWriter:
             came = self.size - (self._end - self._at)
             raise PartRefused(f"{came} bytes came for part {self.number} of {self.size}")
         self._stream.mark(self)
+        self.finished = True
 
     def __enter__(self) -> PartWriter:
         return self

@@ -74,7 +74,8 @@ async def take_part(request: Request, upload: StagedStream) -> Response:
                 await receive_blocks(request, services, writer, lambda: services.staging.follow(upload))
             else:
                 await receive(request, services, lambda parts: in_thread(writer.write, parts))
-            await in_thread(writer.finish)
+            if not writer.finished:
+                await in_thread(writer.finish)
     finally:
         services.staging.follow(upload)
     services.metrics.bytes.labels("in").inc(writer.size)

@@ -155,15 +155,17 @@ async def _batches(request: Request, services: Services) -> AsyncIterator[list[b
 
 async def receive_blocks(request: Request, services: Services, writer: PartWriter, stored: Callable[[], None]) -> None:
     """Take the request's body in as a part. Each piece is copied into a block as it comes, so that its memory serves for the
-    next; while one block is stored, the other is filled. `stored` is called after each. Raises `PartRefused`, and as
-    `receive`."""
+    next; while one block is stored, the other is filled. `stored` is called after each. With the last block the part
+    is finished where the body's end is known by then. Raises `PartRefused`, and as `receive`."""
     uploads = services.uploads
     uploads.running += 1
     storing: asyncio.Future[None] | None = None
     rest, more, at = memoryview(b""), True, writer.start
 
-    def store(block: Block) -> None:
+    def store(block: Block, last: bool) -> None:
         writer.store(block)
+        if last:
+            writer.finish()
         stored()
 
     try:
@@ -181,7 +183,7 @@ async def receive_blocks(request: Request, services: Services, writer: PartWrite
             at += block.size
             if storing is not None:
                 await storing
-            storing = asyncio.ensure_future(in_thread(store, block))
+            storing = asyncio.ensure_future(in_thread(store, block, not more and not rest))
         if storing is not None:
             await storing
     finally:
