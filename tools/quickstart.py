@@ -15,6 +15,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from tools import life_cycle
 from tools.tour import ROOT, WEIGHTS, Tour, TourError, require_equal, serve_and_ask
 
 MOSTLY_SAVED = 0.8
@@ -25,58 +26,58 @@ NEARLY_ALL_SAVED = 0.05
 
 def first_version(tour: Tour, hub: str) -> str:
     tour.step("Version 1.0: make the repository ready, train, commit, push, tag")
-    shutil.copytree(
-        ROOT / "examples/digits", tour.folder / "work", ignore=shutil.ignore_patterns("__pycache__", ".*_cache")
-    )
-    tour.run("git init -q -b main && cwt init", "work")
-    tour.run(f"python train.py --out {WEIGHTS} 2>/dev/null", "work", name="train 1.0")
-    tour.run('git add . && git commit -q -m "Train digits"', "work", name="add and commit 1.0")
-    tour.run(f"git cat-file -p HEAD:{WEIGHTS}", "work")
-    tour.run(f"git remote add origin {hub}/team/digits.git && git config lfs.locksverify true", "work")
-    tour.transfer("push 1.0", "git push -q -u origin main", "work", bound=1.0)
-    tour.run('git tag -a v1.0 -m "First digits" && git push -q origin v1.0', "work")
+    place = tour.folder / "digits"
+    shutil.copytree(ROOT / "examples/digits", place, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+    life_cycle.keep_rows(place / "data" / "train.csv", life_cycle.FIRST_ROWS)
+    tour.run("git init -q -b main && cwt init", "digits")
+    tour.run(f"python train.py --out {WEIGHTS} 2>/dev/null", "digits", name="train 1.0")
+    tour.run('git add . && git commit -q -m "Train digits"', "digits", name="add and commit 1.0")
+    tour.run(f"git cat-file -p HEAD:{WEIGHTS}", "digits")
+    tour.run(f"git remote add origin {hub}/team/digits.git && git config lfs.locksverify true", "digits")
+    tour.transfer("push 1.0", "git push -q -u origin main", "digits", bound=1.0)
+    tour.run('git tag -a v1.0 -m "First digits" && git push -q origin v1.0', "digits")
     tour.step("What is in the file")
-    tour.run(f"cwt inspect {WEIGHTS}", "work")
-    tour.run(f"cwt id {WEIGHTS}", "work")
-    return tour.sha256(f"work/{WEIGHTS}")
+    tour.run(f"cwt inspect {WEIGHTS}", "digits")
+    tour.run(f"cwt id {WEIGHTS}", "digits")
+    return tour.sha256(f"digits/{WEIGHTS}")
 
 
 def second_version(tour: Tour) -> str:
     tour.step("Version 2.0: fine-tune all layers; the push sends what changed, as deltas")
     tour.run(
         f"python train.py --init {WEIGHTS} --shift 1 --lr 0.02 --epochs 10 --out {WEIGHTS} 2>/dev/null",
-        "work",
+        "digits",
         name="fine-tune 2.0",
     )
-    tour.run('git commit -q -a -m "Fine-tune digits on shifted images"', "work", name="commit 2.0")
-    tour.transfer("push 2.0", "git push -q origin main", "work", bound=MOSTLY_SAVED)
-    tour.run('git tag -a v2.0 -m "Reads shifted digits" && git push -q origin v2.0', "work")
+    tour.run('git commit -q -a -m "Fine-tune digits on shifted images"', "digits", name="commit 2.0")
+    tour.transfer("push 2.0", "git push -q origin main", "digits", bound=MOSTLY_SAVED)
+    tour.run('git tag -a v2.0 -m "Reads shifted digits" && git push -q origin v2.0', "digits")
     tour.step("What changed: by tensor, not 'binary files differ'")
-    tour.run("cwt diff v1.0 v2.0", "work", name="diff v1.0 v2.0")
-    tour.run("git log -p --oneline -1 -- model.safetensors", "work", name="git log -p")
-    return tour.sha256(f"work/{WEIGHTS}")
+    tour.run("cwt diff v1.0 v2.0", "digits", name="diff v1.0 v2.0")
+    tour.run("git log -p --oneline -1 -- model.safetensors", "digits", name="git log -p")
+    return tour.sha256(f"digits/{WEIGHTS}")
 
 
 def merged_version(tour: Tour) -> str:
     tour.step("Two branches change different layers; git merges the weights")
     tune = f"python train.py --init {WEIGHTS} --out {WEIGHTS} --epochs 3 --lr 0.01"
-    tour.run("git switch -q -c head", "work")
-    tour.run(f"{tune} --only 2 --shift 1 2>/dev/null", "work", name="tune the last layer")
-    tour.run('git commit -q -a -m "Tune the last layer" && git switch -q main', "work")
-    tour.run(f"{tune} --only 0 --noise 1 2>/dev/null", "work", name="tune the first layer")
-    tour.run('git commit -q -a -m "Tune the first layer on noise"', "work")
+    tour.run("git switch -q -c head", "digits")
+    tour.run(f"{tune} --only 2 --shift 1 2>/dev/null", "digits", name="tune the last layer")
+    tour.run('git commit -q -a -m "Tune the last layer" && git switch -q main', "digits")
+    tour.run(f"{tune} --only 0 --noise 1 2>/dev/null", "digits", name="tune the first layer")
+    tour.run('git commit -q -a -m "Tune the first layer on noise"', "digits")
     rule = "git config hundredweight.merge.rule __metadata__.training=ours"
-    tour.run(f"{rule}    # both sides changed this record", "work")
-    tour.run("git merge -q --no-edit head", "work", name="merge")
-    changes = json.loads(tour.run("cwt diff --json v2.0 HEAD", "work", show=False))["models"][0]["tensors"]
+    tour.run(f"{rule}    # both sides changed this record", "digits")
+    tour.run("git merge -q --no-edit head", "digits", name="merge")
+    changes = json.loads(tour.run("cwt diff --json v2.0 HEAD", "digits", show=False))["models"][0]["tensors"]
     names = sorted(each["new"]["name"] for each in changes)
     print(f"    {len(names)} tensors changed since v2.0: {', '.join(names)}")
     if names != ["layers.0.bias", "layers.0.weight", "layers.2.bias", "layers.2.weight"]:
         raise TourError("the merge did not take the layers of both branches")
-    tour.run(f"python evaluate.py {WEIGHTS}", "work")
-    tour.transfer("push 2.1", "git push -q origin main head", "work", bound=NEARLY_ALL_SAVED, objects=3)
-    tour.run('git tag -a v2.1 -m "Both heads" && git push -q origin v2.1', "work")
-    return tour.sha256(f"work/{WEIGHTS}")
+    tour.run(f"python evaluate.py {WEIGHTS}", "digits")
+    tour.transfer("push 2.1", "git push -q origin main head", "digits", bound=NEARLY_ALL_SAVED, objects=3)
+    tour.run('git tag -a v2.1 -m "Both heads" && git push -q origin v2.1', "digits")
+    return tour.sha256(f"digits/{WEIGHTS}")
 
 
 def sign_in(tour: Tour, hub: str) -> None:
@@ -98,13 +99,13 @@ def walk(tour: Tour, stack: ExitStack) -> None:
 
     tour.step("A colleague clones: real weights, not pointers, and the bytes are the same")
     tour.transfer("clone", f"cwt clone -q {tour.hub}/team/digits.git app", "app", bound=1.0, clone=True)
-    require_equal(tour, f"work/{WEIGHTS}", f"app/{WEIGHTS}")
+    require_equal(tour, f"digits/{WEIGHTS}", f"app/{WEIGHTS}")
     serve_and_ask(tour, "app", first)
 
     second = second_version(tour)
     tour.step("The clone follows with plain git, and receives what changed")
     tour.transfer("pull 2.0", "git pull -q", "app", bound=MOSTLY_SAVED)
-    require_equal(tour, f"work/{WEIGHTS}", f"app/{WEIGHTS}")
+    require_equal(tour, f"digits/{WEIGHTS}", f"app/{WEIGHTS}")
     serve_and_ask(tour, "app", second)
 
     merged = merged_version(tour)
@@ -123,7 +124,7 @@ def what_is_where(tour: Tour) -> dict[str, int]:
     tour.step("What is where, and what it costs")
     tour.run("git lfs ls-files --size", "app")
     tour.run("git lfs fsck", "app")
-    tour.run("cwt du", "work")
+    tour.run("cwt du", "digits")
     tour.run("cwt hub check --data hub")
     stats: dict[str, int] = json.loads(tour.run("cwt hub stats --data hub --json"))
     share = stats["stored_bytes"] / stats["logical_bytes"]
@@ -155,6 +156,7 @@ def summarize(tour: Tour, stats: dict[str, int], seconds: float) -> dict[str, ob
     return {
         "size": size,
         "moved": tour.moved,
+        "served": tour.served,
         "seconds": {**tour.seconds, "all": seconds},
         "stats": stats,
         "disk": disk,
@@ -171,6 +173,7 @@ def main() -> int:
     try:
         with ExitStack() as stack:
             walk(tour, stack)
+            life_cycle.tell(tour, stack)
             stats = what_is_where(tour)
         facts = summarize(tour, stats, time.perf_counter() - begin)
         if options.facts:

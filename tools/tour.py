@@ -28,12 +28,13 @@ class TourError(Exception):
 
 
 class Tour:
-    """Runs commands in a folder of its own; keeps the seconds of named ones, and the bytes that moved."""
+    """Runs commands in a folder of its own; keeps the seconds of named ones, the bytes that moved, and what services served."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.seconds: dict[str, float] = {}
         self.moved: dict[str, int] = {}
+        self.served: list[str] = []
         self.hub = ""
         home = folder / "home"
         home.mkdir()
@@ -50,8 +51,11 @@ class Tour:
     def step(self, title: str) -> None:
         print(f"\n== {title}", flush=True)
 
-    def run(self, command: str, where: str = ".", name: str = "", show: bool = True, **variables: str) -> str:
-        """Run a shell command line; its output is shown indented and returned. `name` records its seconds."""
+    def run(
+        self, command: str, where: str = ".", name: str = "", show: bool = True, code: int = 0, **variables: str
+    ) -> str:
+        """Run a shell command line; its output is shown indented and returned. `name` records its seconds, `code` is how it must
+        end."""
         prompt = f"{where} $" if where != "." else "$"
         print(f"{prompt} {command}", flush=True)
         begin = time.perf_counter()
@@ -69,10 +73,12 @@ class Tour:
         if name:
             self.seconds[name] = time.perf_counter() - begin
         lines = [line.rpartition("\r")[2] for line in done.stdout.rstrip().split("\n") if line.strip()]
-        for line in lines if show or done.returncode else ():
+        for line in lines if show or done.returncode != code else ():
             print(f"    {line}")
-        if done.returncode:
+        if done.returncode != code:
             raise TourError(f"'{command}' ended with exit code {done.returncode}")
+        if code:
+            print(f"    -> exit code {code}")
         return done.stdout
 
     def transfer(
@@ -80,14 +86,19 @@ class Tour:
     ) -> None:
         """Run a push, pull or clone of so many versions, and say how many bytes of weights went over the wire, by
         the hub's own count. Raises TourError when it is more than the share `bound` of their size."""
-        before = self._counted()
-        self.run(command, "." if clone else where, name=name)
-        moved = self.moved[name] = self._counted() - before
+        moved = self.count(name, command, "." if clone else where)
         whole = objects * (self.folder / where / WEIGHTS).stat().st_size
         many = "" if objects == 1 else f" of {objects} versions"
         print(f"    -> {moved:,} bytes of weights went over the wire, for {whole:,}{many}: {moved / whole:.1%}")
         if not 0 < moved <= bound * whole:
             raise TourError(f"'{command}' moved {moved} bytes, expected up to {bound:.0%} of {whole}")
+
+    def count(self, name: str, command: str, where: str = ".") -> int:
+        """Run a command, and give how many bytes of weights went over the wire for it."""
+        before = self._counted()
+        self.run(command, where, name=name)
+        self.moved[name] = self._counted() - before
+        return self.moved[name]
 
     def _counted(self) -> int:
         """Bytes of objects that the hub has received and sent, by its /metrics."""
