@@ -77,9 +77,9 @@ def test_plain_names_and_other_models(repo: Repository) -> None:
     plain = create(repo, name="v1.2-qwen3vl8b-ecommerce")
     assert (plain.model, plain.version) == ("digits", "")
     repo.train(0.91)
-    assert create(repo, name="letters@v0.1.0", model="letters").model == "letters"
+    assert create(repo, name="letters@v0.1.0", model="letters", weights=("*.safetensors",)).model == "letters"
     repo.train(0.92)
-    assert create(repo, name="letters").name == "letters@v0.2.0"
+    assert create(repo, name="letters", weights=("*.safetensors",)).name == "letters@v0.2.0"
     repo.train(0.93)
     assert create(repo, name="v7.0.0").version == "v7.0.0"
     repo.train(0.94)
@@ -194,9 +194,20 @@ def test_without_a_card(repo: Repository) -> None:
     assert create(repo, with_card=False).commit == head
 
 
+def test_a_model_of_a_folder_has_its_weights_and_its_card_there(repo: Repository) -> None:
+    refused(repo, NoWeights, model="letters")
+    refused(repo, NoWeights, model="sub/dir:letters")
+    repo.person.commit(repo.folder, {"sub/dir/b.safetensors": safetensors(w=[1.0]), "sub/dir/notes.txt": b"x"})
+    found = create(repo, model="sub/dir:letters")
+    assert found.name == "sub/dir=letters@v1.0.0"
+    assert [weights.path for weights in found.facts.weights] == ["sub/dir/b.safetensors"]
+    assert repo.person.git("diff", "--name-only", "HEAD^", cwd=repo.folder) == "sub/dir/README.md"
+    assert "b.safetensors" in repo.cwt("release", "show", "sub/dir:letters@latest")
+
+
 def test_bounds_are_those_of_one_model(tmp_path: Path) -> None:
     repo = Repository(tmp_path, SETTINGS + "[release]\nminimum = { test_acc = 0.95 }\n")
-    assert create(repo, model="letters").model == "letters"
+    assert create(repo, model="letters", weights=("*.safetensors",)).facts.metrics == {}
     refused(repo, GateClosed)
 
 

@@ -17,6 +17,7 @@ from hundredweight.client.releases.checks import GateClosed, NoWeights, ReleaseR
 from hundredweight.client.releases.facts import facts_of
 from hundredweight.client.releases.naming import choose_name
 from hundredweight.client.releases.tagging import make_tag
+from hundredweight.formats.names import lfs_patterns
 from hundredweight.git.objects import ObjectReader
 from hundredweight.git.refs import UnknownRef
 from hundredweight.git.trees import change_tree, write_object
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from hundredweight.lineage.experiments import Experiment
     from hundredweight.lineage.record import Record
     from hundredweight.lineage.releases import Registry
-    from hundredweight.lineage.settings import LineageSettings
 
 
 class ReleasedAlready(ReleaseRefused):
@@ -112,19 +112,21 @@ def plan(workspace: Workspace, options: CreateOptions, now: float) -> CreatePlan
     found, told = find_experiments(workspace, [options.experiment]) if options.experiment else ([], [])
     base, on_head = _base(workspace, found[0] if found else None)
     settings = of_revision(git, base)
-    patterns = options.weights or settings.weights
     registry = releases.read(git)
     name = choose_name(git, registry, options.name, options.model or settings.model, options.bump)
+    # What the settings say is about one model; a repository may hold others.
+    is_named_there = settings.model in ("", name.model)
+    patterns = options.weights or (settings.weights if is_named_there else _below(name.model))
     if on_head:
         checks.require_committed(workspace)
     checks.require_weights(workspace, base, weights_in(git, base, patterns), patterns)
     record = _finished(found[0].record, options.force) if found else None
-    facts = facts_of(workspace, base, experiment=record, hash_weights=True, patterns=patterns)
-    bounded = settings.model in ("", name.model)
-    passed = checks.worse(facts.metrics, settings.minimum, settings.maximum) if bounded else ()
+    facts = facts_of(workspace, base, experiment=record, hash_weights=True, patterns=patterns, files=is_named_there)
+    passed = checks.worse(facts.metrics, settings.minimum, settings.maximum) if is_named_there else ()
     if passed and not options.force:
         raise GateClosed(passed)
-    changed = _card(workspace, base, settings, name, facts, _made_from(record), now) if options.with_card else {}
+    path = settings.card if is_named_there else _card_of(settings.card, name.model)
+    changed = _card(workspace, base, path, name, facts, _made_from(record), now) if options.with_card and path else {}
     if not changed:
         _refuse_second(registry, name, base)
     notes = options.notes
@@ -188,6 +190,23 @@ def _finished(record: Record, force: str) -> Record:
     return record
 
 
+def _below(model: str) -> tuple[str, ...]:
+    """Which files are the weights of a model that the settings do not tell of: those of the folder in its name."""
+    folder, colon, _ = model.partition(":")
+    if not colon:
+        raise NoWeights(
+            f"nothing says which files are the weights of '{model}'",
+            hint="give --weights PATTERN, or call it FOLDER:NAME",
+        )
+    return tuple(f"/{folder}/**/{pattern}" for pattern in lfs_patterns())
+
+
+def _card_of(card: str, model: str) -> str:
+    """In the folder of such a model; without one it has none."""
+    folder, colon, _ = model.partition(":")
+    return f"{folder}/{card.rpartition('/')[2]}" if colon and card else ""
+
+
 def _made_from(record: Record | None) -> str:
     return record.base if record is not None else ""
 
@@ -204,29 +223,27 @@ def _refuse_second(registry: Registry, name: ReleaseName, commit: str) -> None:
 def _card(
     workspace: Workspace,
     base: str,
-    settings: LineageSettings,
+    path: str,
     name: ReleaseName,
     facts: Facts,
     made_from: str,
     now: float,
 ) -> dict[str, bytes]:
-    """The files of the card that change."""
-    if not settings.card:
-        return {}
-    folder, slash, _ = settings.card.rpartition("/")
+    """The files of the card at `path` that change."""
+    folder, slash, _ = path.rpartition("/")
     results = folder + slash + card.RESULTS
     with ObjectReader(workspace.git) as reader:
-        found = [next(iter(reader.contents([f"{base}:{path}"]))) for path in (settings.card, results)]
+        found = [next(iter(reader.contents([f"{base}:{each}"]))) for each in (path, results)]
     before = [each[1] if each is not None and each[0].kind == "blob" else b"" for each in found]
     told = _evaluation(name, facts, made_from, now)
     if before[0]:
-        listed = card.front_matter(before[0], settings.card).get("datasets")
+        listed = card.front_matter(before[0], path).get("datasets")
         first = listed[0] if isinstance(listed, list) and listed else listed
         told = replace(told, dataset=first) if isinstance(first, str) and first else told
-    new = {settings.card: card.update_readme(before[0], told, settings.card)}
+    new = {path: card.update_readme(before[0], told, path)}
     if told.metrics:
         new[results] = card.update_results(before[1], told, results)
-    return {path: content for (path, content), old in zip(new.items(), before, strict=False) if content != old}
+    return {changed: content for (changed, content), old in zip(new.items(), before, strict=False) if content != old}
 
 
 def _evaluation(name: ReleaseName, facts: Facts, made_from: str, now: float) -> Evaluation:

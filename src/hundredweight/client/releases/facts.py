@@ -47,9 +47,11 @@ def facts_of(
     experiment: Record | None = None,
     hash_weights: bool = False,
     patterns: Sequence[str] = (),
+    files: bool = True,
 ) -> Facts:
     """What is behind a revision. `experiment` is the one that is known to have made its weights, by default the newest record in
-    its tree that has them; `patterns` say which files are its weights, by default the settings do. Weights ids are given
+    its tree that has them; `patterns` say which files are its weights, by default the settings do; `files`:
+    without an experiment what the settings' files say counts. Weights ids are given
     where they are at hand; `hash_weights` reads the objects that are here for
     them. Raises `RecordInvalid` (settings), `ScanError`, and with `hash_weights` `BadWeights`."""
     git = workspace.git
@@ -64,7 +66,7 @@ def facts_of(
     if made is not None:
         facts = Facts.of_record(made, made.id)
         return replace(facts, weights=weights, data=facts.data or data_of(git, revision, settings))
-    return replace(_from_files(git, revision, settings), weights=weights)
+    return replace(_from_files(git, revision, settings) if files else Facts(), weights=weights)
 
 
 def record_of(git: Git, revision: str, weights: Sequence[Weights]) -> Record | None:
