@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import time
@@ -314,6 +315,53 @@ def test_data_that_git_does_not_have_is_told(person: Person, options: tuple[str,
     (made,) = found(person, folder)
     assert made.record.metrics["data"] == 4
     assert made.record.data[0].digest == ""
+
+
+def test_a_single_training_reads_what_it_is_given(person: Person) -> None:
+    folder = project(person)
+    done = person.run("cwt", "exp", "run", "--", "cat", cwd=folder, stdin="piped")
+    assert done.stdout == "piped"
+    assert person.run("cwt", "exp", "run", "--jobs", "1", "--", "cat", cwd=folder, stdin="piped").stdout == ""
+
+
+def test_an_interrupt_at_the_terminal_comes_once(person: Person) -> None:
+    folder = project(person)
+    script = (
+        "import sys, time\nprint('on', sys.stdin.isatty(), flush=True)\ntry:\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    time.sleep(0.3)\n    print('saved', flush=True)\n    sys.exit(1)"
+    )
+    process, terminal = pty.fork()
+    if not process:
+        os.chdir(folder)
+        os.execvpe("cwt", ["cwt", "exp", "run", "--", "python", "-c", script], person.env)
+    said = b""
+    while b"on True" not in said:
+        said += os.read(terminal, 1 << 12)
+    os.write(terminal, b"\x03")
+    while b"recorded" not in said:
+        said += os.read(terminal, 1 << 12)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 1
+    os.close(terminal)
+    assert b"saved" in said
+    (made,) = found(person, folder)
+    assert (made.record.status, made.record.exit_code) == (Status.KILLED, 1)
+
+
+def test_any_names_of_files(person: Person) -> None:
+    folder = project(person)
+    names = ['"q.py', "n\nl.py", "sp ace.py", os.fsdecode(b"bad\xff.py"), "ä.py"]
+    for name in names:
+        (folder / name).write_text(name.encode("unicode_escape", "replace").decode() if name.isascii() else "x")
+    exp_run(person, folder, "--", "true")
+    (made,) = found(person, folder)
+    listed = subprocess.run(
+        ["git", "ls-tree", "-z", "--name-only", made.commit],
+        cwd=folder,
+        env=person.env,
+        capture_output=True,
+        check=True,
+    )
+    assert {os.fsencode(name) for name in names} < set(listed.stdout.split(b"\0"))
 
 
 def test_a_long_log_keeps_both_ends(person: Person) -> None:

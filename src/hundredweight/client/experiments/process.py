@@ -129,10 +129,12 @@ def _log_path(folder: str, number: int) -> str:
 
 class Runner:
     """Starts commands, one or several at a time, and hands on signals that come to this process. Use as a context in the main
-    thread; `run` may be called in any. `interactive`: the commands have the terminal, which sends them its interrupts itself."""
+    thread; `run` may be called in any. `interactive`: the commands have the terminal, which sends them its interrupts itself.
+    `alone`: the one command reads what this process is given to read."""
 
-    def __init__(self, *, interactive: bool = False) -> None:
+    def __init__(self, *, interactive: bool = False, alone: bool = False) -> None:
         self._interactive = interactive
+        self._stdin = None if alone or interactive else subprocess.DEVNULL
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._lock = threading.RLock()
         self._before: dict[signal.Signals, object] = {}
@@ -188,7 +190,7 @@ class Runner:
                     list(command),
                     cwd=folder,
                     env={"PYTHONUNBUFFERED": "1", **variables},
-                    stdin=None if self._interactive else subprocess.DEVNULL,
+                    stdin=self._stdin,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     process_group=None if self._interactive else 0,

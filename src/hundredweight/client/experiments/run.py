@@ -112,7 +112,7 @@ class Experimenter:
         `GitError`, `WriteError`."""
         plans = self._plans()
         alone = len(plans) == 1 and not self._request.jobs
-        with Runner(interactive=self._request.interactive and alone) as runner:
+        with Runner(interactive=self._request.interactive and alone, alone=alone) as runner:
             if alone:
                 return self._in_place(plans[0], runner)
             return self._apart(plans, runner)

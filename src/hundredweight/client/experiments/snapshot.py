@@ -169,7 +169,8 @@ class WorkFiles:
         for path in lfs:
             found[path] = write_object(self._git, "blob", self._clean(path)[0])
         plain = [path for path in there if path not in found]
-        listed = [path for path in plain if "\n" not in path]
+        # hash-object reads lines, and unquotes those that begin with a quote.
+        listed = [path for path in plain if "\n" not in path and not path.startswith('"')]
         if listed:
             given = b"".join(os.fsencode(path) + b"\n" for path in listed)
             out = self._git.text("hash-object", "-w", "--stdin-paths", stdin=given)
