@@ -156,3 +156,14 @@ def test_an_empty_repository(tmp_path: Path) -> None:
     assert cwt((person, folder), "list").startswith("no experiments yet")
     assert json.loads(cwt((person, folder), "list", "--json")) == []
     assert refused((person, folder), "show")[0] == 2
+
+
+def test_json_is_json_whatever_a_message_says(tmp_path: Path) -> None:
+    person = Person("bob", tmp_path / "bob")
+    folder = person.repository("work")
+    person.commit(folder, message="Train hand on data v1\n- Performance: loss=nan, acc=89.1%")
+    strict = {"parse_constant": pytest.fail}
+    (row,) = json.loads(cwt((person, folder), "list", "--json"), **strict)  # type: ignore[arg-type]
+    assert row["metrics"] == {"loss": "nan", "acc": 0.891}
+    compared = json.loads(cwt((person, folder), "compare", "HEAD", "hand", "--json"), **strict)  # type: ignore[arg-type]
+    assert compared["differs"] is False

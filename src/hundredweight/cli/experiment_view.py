@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from hundredweight.base.sizes import format_size
 from hundredweight.cli.markdown import code, escape, format_markdown
@@ -24,6 +25,22 @@ WIDEST = 44
 """Characters of a cell of a comparison; the middle of longer ones is left out."""
 _FEW = 4
 _HASH = 64
+
+
+def as_json(document: object, indent: int | None = 1) -> str:
+    """JSON; numbers that it does not have (nan, inf: a message by hand may say so) are texts, as in records."""
+    try:
+        return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(document), indent=indent, ensure_ascii=False)
+
+
+def _finite(item: object) -> object:
+    if isinstance(item, dict):
+        return {key: _finite(value) for key, value in item.items()}
+    if isinstance(item, list | tuple):
+        return [_finite(value) for value in item]
+    return str(item) if isinstance(item, float) and not math.isfinite(item) else item
 
 
 def label(found: Experiment) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 from hundredweight.cli.cwt.exp_show import tell
-from hundredweight.cli.experiment_view import compare_json, compare_markdown, compare_text
+from hundredweight.cli.experiment_view import as_json, compare_json, compare_markdown, compare_text
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.pager import Pager
 from hundredweight.client.experiments.compare import compare_experiments
@@ -45,7 +44,7 @@ def run(args: list[str], environment: Environment) -> int:
     tell(notes)
     compared = compare_experiments(found, workspace)
     if options.json:
-        sys.stdout.write(json.dumps(compare_json(compared), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(as_json(compare_json(compared)) + "\n")
     elif options.md:
         sys.stdout.write(compare_markdown(compared))
     else:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
 import shutil
 import sys
 
 from hundredweight.cli.experiment_report import tell_killed
+from hundredweight.cli.experiment_view import as_json as to_json
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.markdown import code, escape, format_markdown
 from hundredweight.cli.pager import Pager
@@ -118,7 +118,7 @@ def as_json(rows: Sequence[Row], fields: Sequence[str] = ()) -> str:
     """With `fields` an object of these; else everything, parameters and metrics in objects of their own."""
     made = [{field: get(row, field) for field in fields} if fields else row._asdict() for row in rows]
     # A line a row: ten thousand with `indent` take a second, since only the plain form is written by C.
-    lines = ",\n ".join(json.dumps(item, ensure_ascii=False) for item in made)
+    lines = ",\n ".join(to_json(item, None) for item in made)
     return f"[\n {lines}\n]\n" if made else "[]\n"
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
-from hundredweight.cli.experiment_view import show_json, show_text
+from hundredweight.cli.experiment_view import as_json, show_json, show_text
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.pager import Pager
 from hundredweight.client.experiments.curves import read_curves, sparkline
@@ -38,7 +37,7 @@ def run(args: list[str], environment: Environment) -> int:
     (found,), notes = find_experiments(workspace, [options.name])
     tell(notes)
     if options.json:
-        sys.stdout.write(json.dumps(show_json(found), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(as_json(show_json(found)) + "\n")
         return 0
     with Pager(workspace.git) as pager:
         if options.log:
