@@ -109,6 +109,15 @@ class PackStreamReader:
         finally:
             del self._buffer[:place]
 
+    def rewind(self, record: RecipeRecord | BlockRecord | None) -> None:
+        """Forget what came of the record that is not complete, and with `record`, which it gave, all from that on: the next bytes
+        are to begin at `offset`."""
+        if record is not None:
+            head = 0 if isinstance(record, RecipeRecord) else _BLOCK.size + (ID_SIZE if record.base is not None else 0)
+            self.offset = record.offset - head - RECORD_SIZE
+        self._buffer = bytearray()
+        self._needed = RECORD_SIZE if self.offset else len(MAGIC)
+
     def finish(self) -> None:
         """The stream ended. Raises `PackDamaged` when it did so within a record or before the header."""
         if self._buffer or self.offset == 0:

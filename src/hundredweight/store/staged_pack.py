@@ -100,6 +100,7 @@ class StagedPack(StagedStream):
         self._stream = PackStreamReader()
         self._records: deque[RecipeRecord | BlockRecord] = deque()
         self._whole = blake3()
+        self._hashed = 0
         self._hash = hashlib.sha256()
         self._index = IndexBuilder()
         self._depths: dict[bytes, int] = {}
@@ -205,7 +206,10 @@ class StagedPack(StagedStream):
         if self._fault is not None:
             raise self._fault
         try:
-            self._whole.update(data)
+            known = self._hashed - self._followed
+            if known < len(data):
+                self._whole.update(data[max(known, 0) :])
+                self._hashed = self._followed + len(data)
             self._records.extend(self._stream.feed(data))
         except PackDamaged as error:
             raise self._refuse(error.message) from error
@@ -224,6 +228,10 @@ class StagedPack(StagedStream):
 
     def _rest(self) -> None:
         self._drain(0)
+        # Of many streams that wait each would hold a record or two. They are in the stage, and are read again.
+        self._stream.rewind(self._records[0] if self._records else None)
+        self._records.clear()
+        self._followed = self._stream.offset
 
     def _place(self) -> tuple[int, int, int]:
         """How far it is: where it stays the same there is nothing to do until more comes, or somebody asks again."""

@@ -46,7 +46,7 @@ from hundredweight.transfer.part import PartFile, WrongContent
 from hundredweight.transfer.upload_session import UploadSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Future
     from typing import Self
 
@@ -67,7 +67,10 @@ MOST_TRIED = 3
 """Objects here that an upload tries as bases; a download names all that are near, so that nothing is sent that is here."""
 AHEAD = 3
 """Segments that are decoded before the one that is written next."""
+AHEAD_BYTES = 24 << 20
+"""Bytes of them, but for the first."""
 READ_SIZE = 512 << 10
+WRITE_SIZE = 1 << 20
 _REFUSED = (404, 405, 409, 410, 413, 422, 429, 501)
 """Answers after which the object goes whole."""
 
@@ -298,8 +301,11 @@ class BlocksAdapter:
     def _write(self, job: Job, part: PartFile, pieces: Iterator[Buffer]) -> None:
         part.use_thread()
         for piece in pieces:
-            part.write(bytes(piece))
-            job.advance(len(piece))
+            # In short pieces: as many as wait for the hash keep a segment or two in memory, not one each.
+            for start in range(0, len(piece), WRITE_SIZE):
+                data = memoryview(piece)[start : start + WRITE_SIZE]
+                part.write(data)
+                job.advance(len(data))
 
     def _fetch_recipe(self, job: Job) -> Recipe | None:
         """The recipe by which the server keeps the object; None when it keeps it whole."""
@@ -410,13 +416,16 @@ class _Coming:
                     else:
                         job = pool.submit(self._held.segment, segment.id)
                     waiting.append((number, job))
-                    while len(waiting) > AHEAD:
+                    while len(waiting) > AHEAD or (len(waiting) > 1 and self._bytes_of(waiting) > AHEAD_BYTES):
                         yield self._rest(*waiting.popleft())
                 while waiting:
                     yield self._rest(*waiting.popleft())
             finally:
                 for _, job in waiting:
                     job.cancel()
+
+    def _bytes_of(self, waiting: Iterable[tuple[int, Future[Buffer]]]) -> int:
+        return sum(self._recipe.segments[number].size for number, _ in waiting)
 
     def _rest(self, number: int, job: Future[Buffer]) -> Buffer:
         """A segment without what the part has of it already."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from hundredweight.base.ids import Oid
     from hundredweight.store.loose import LooseStore
 
+    Buffer = bytes | memoryview
+
+
 THREADED_FROM = 8 << 20
 _IN_FLIGHT = 4
 
@@ -47,12 +50,12 @@ class HashThread:
 
     def __init__(self, hasher: hashlib._Hash) -> None:
         self._hasher = hasher
-        self._queue: queue.Queue[bytes | None] = queue.Queue(_IN_FLIGHT)
+        self._queue: queue.Queue[Buffer | None] = queue.Queue(_IN_FLIGHT)
         self._thread = threading.Thread(target=self._run, name="hash", daemon=True)
         self._thread.start()
 
-    def update(self, data: bytes) -> None:
-        """Waits when `_IN_FLIGHT` buffers are not hashed yet: memory stays bounded."""
+    def update(self, data: Buffer) -> None:
+        """Keeps `data` until it is hashed, and waits when `_IN_FLIGHT` buffers are not hashed yet: memory stays bounded."""
         self._queue.put(data)
 
     def hexdigest(self) -> str:
@@ -95,7 +98,7 @@ class PartFile:
         self.descriptor = descriptor
         self._take_over()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         """Raises `WriteError`."""
         self._hasher.update(data)
         view = memoryview(data)
