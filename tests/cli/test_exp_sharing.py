@@ -87,7 +87,7 @@ def colleague(hub: RunningHub, desk: Desk, tmp_path: Path, *options: str) -> Des
 
 
 def test_pushed_and_pulled_with_weights_on_demand(desk: Desk, hub: RunningHub, tmp_path: Path) -> None:
-    assert desk.exp("push", "origin", IDS[0]).splitlines()[-1] == "1 experiments pushed to 'origin'"
+    assert desk.exp("push", "origin", IDS[0]).splitlines()[-1] == "1 experiment pushed to 'origin'"
     assert desk.exp("push").splitlines() == [
         f"pushed {IDS[1]}",
         f"pushed {IDS[2]}",
@@ -96,7 +96,7 @@ def test_pushed_and_pulled_with_weights_on_demand(desk: Desk, hub: RunningHub, t
     assert desk.exp("push") == "0 experiments pushed to 'origin'; it had 3 before\n"
     other = colleague(hub, desk, tmp_path)
     assert other.ids() == []
-    assert other.exp("pull", "bbbbbb").splitlines() == [f"new {IDS[1]}", "1 new experiments from 'origin'"]
+    assert other.exp("pull", "bbbbbb").splitlines() == [f"new {IDS[1]}", "1 new experiment from 'origin'"]
     assert other.ids() == [IDS[1]]
     said = other.exp("pull", "nothing", check=False)
     assert "no experiment is called 'nothing'" in said
@@ -104,7 +104,7 @@ def test_pushed_and_pulled_with_weights_on_demand(desk: Desk, hub: RunningHub, t
     assert other.ids() == list(IDS)
     clone = Clone(other.folder)
     assert [clone.has(desk.weights(number)) for number in range(3)] == [True, False, True]
-    assert other.exp("pull", "--weights", "try-1").splitlines()[-1] == "1 objects downloaded"
+    assert other.exp("pull", "--weights", "try-1").splitlines()[-1] == "1 object downloaded"
     assert clone.has(desk.weights(1))
     assert other.git.text("for-each-ref", experiments.REFS) == ""
 

@@ -43,6 +43,11 @@ def _finite(item: object) -> object:
     return str(item) if isinstance(item, float) and not math.isfinite(item) else item
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def label(found: Experiment) -> str:
     """What a column of this experiment is headed with."""
     identity = found.record.id[:12] if found.by_hand else found.record.id

@@ -40,7 +40,9 @@ def test_so_it_has_on_a_logarithmic_one(values: list[float]) -> None:
         ([-5, 5], ["-5", "0", "5"]),
         ([1e-5, 3e-5], ["1.0e-5", "1.5e-5", "2.0e-5", "2.5e-5", "3.0e-5"]),
         ([0, 4e6], ["0", "1e6", "2e6", "3e6", "4e6"]),
-        ([7, 7], ["6.5", "7.0", "7.5"]),
+        ([7, 7], ["7"]),
+        ([1, 2], ["1", "2"]),
+        ([7.5, 7.5], ["7.0", "7.5", "8.0"]),
     ],
 )
 def test_labels_are_what_people_write(values: list[float], labels: list[str]) -> None:

@@ -147,7 +147,7 @@ def test_mlflow_shows_what_is_published(tracking: Tracking, desk: Desk) -> None:
         points = b"".join(b'{"step": %d, "loss": %f}\n' % (step, 1 / (step + 1)) for step in range(4))
         experiments.write(desk.git, desk.head, made, {path: points})
     lines = desk.exp("export", "--mlflow", tracking.url).splitlines()
-    assert lines[-1] == "2 experiments published, 1 were there already"
+    assert lines[-1] == "2 experiments published; 1 there already"
     assert f"was there: {IDS[2]} (try-2) as run {own}" in lines
     assert desk.exp("export", "--mlflow", tracking.url, "try-0").splitlines()[-1].startswith("0 experiments published")
     shown = json.loads(tracking.python(READING).splitlines()[-1])
@@ -164,7 +164,7 @@ def test_mlflow_shows_what_is_published(tracking: Tracking, desk: Desk) -> None:
     # What was published comes back as nothing new.
     before = desk.listed()
     said = desk.exp("import", "--mlflow", tracking.url, "--experiment", "digits")
-    assert said == "0 runs imported, 2 are experiments already\n"
+    assert said == "0 runs imported; 2 known already\n"
     assert desk.listed() == before
 
 
@@ -175,7 +175,7 @@ def test_its_runs_become_experiments(tracking: Tracking, desk: Desk, tmp_path: P
     said = tracking.python(TRAINING, desk.head, uri=tracking.url if kind == "server" else f"file://{folder}")
     run = said.partition("RUN ")[2].split()[0]
     only = ("--experiment", "theirs") if kind == "server" else ()
-    assert desk.exp("import", "--mlflow", place, *only).splitlines()[-1] == "1 runs imported"
+    assert desk.exp("import", "--mlflow", place, *only).splitlines()[-1] == "1 run imported"
     row = desk.listed()["native"]
     assert row["parameters"] == {"lr": 3e-05, "opt": "adamw"}
     assert row["metrics"] == {"train/loss": 0.25, "acc": 0.9}
@@ -183,7 +183,7 @@ def test_its_runs_become_experiments(tracking: Tracking, desk: Desk, tmp_path: P
     assert desk.git.text("rev-parse", f"{row['commit']}^") == desk.head
     assert "  train/loss  █▃▁▁  4 steps" in desk.exp("show", "native").splitlines()
     # Once is enough, wherever it is asked for.
-    assert desk.exp("import", "--mlflow", place, *only) == "0 runs imported, 1 are experiments already\n"
+    assert desk.exp("import", "--mlflow", place, *only) == "0 runs imported; 1 known already\n"
 
 
 def test_what_goes_wrong_is_said(tracking: Tracking, desk: Desk, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 
 from hundredweight.cli.cwt.exp_show import tell
+from hundredweight.cli.experiment_view import counted
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.weights import printable
 from hundredweight.client import lineage_settings
@@ -62,7 +63,11 @@ def run(args: list[str], environment: Environment) -> int:
             new += fresh
             said = "published" if fresh else "was there:"
             sys.stdout.write(f"{said} {found.record.id} ({printable(found.record.name)}) as run {identity}\n")
-    sys.stdout.write(f"{new} experiments published, {len(rows) - new} were there already\n")
+    sys.stdout.write(
+        f"{counted(new, 'experiment')} published"
+        + (f"; {len(rows) - new} there already" if len(rows) > new else "")
+        + "\n"
+    )
     return 0
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 
 from hundredweight.base.errors import UsageError
+from hundredweight.cli.experiment_view import counted
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.weights import printable
 from hundredweight.client.trackers import mlflow, wandb
@@ -61,7 +62,7 @@ def run(args: list[str], environment: Environment) -> int:
         else:
             new += 1
             sys.stdout.write(f"imported {imported.id} ({printable(imported.run.name or imported.run.id)})\n")
-    sys.stdout.write(f"{new} runs imported" + (f", {known} are experiments already" if known else "") + "\n")
+    sys.stdout.write(f"{counted(new, 'run')} imported" + (f"; {known} known already" if known else "") + "\n")
     return 0
 
 

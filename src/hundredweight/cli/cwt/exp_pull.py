@@ -8,6 +8,7 @@ import sys
 from hundredweight.base.errors import EXIT_REMOTE
 from hundredweight.cli.cwt.exp_push import split_remote
 from hundredweight.cli.cwt.exp_show import tell
+from hundredweight.cli.experiment_view import counted
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.lfs.transfers import report_failures
 from hundredweight.cli.progress import TransferMeter
@@ -57,12 +58,12 @@ def run(args: list[str], environment: Environment) -> int:
         new = pull(workspace.git, remote)
     for identity in new:
         sys.stdout.write(f"new {identity}\n")
-    sys.stdout.write(f"{len(new)} new experiments from '{remote}'\n")
+    sys.stdout.write(f"{counted(len(new), 'new experiment')} from '{remote}'\n")
     if options.weights:
         found = whole(workspace.git, Names(workspace.git, rows_of(workspace).rows).rows(ids or new))
         meter = TransferMeter(sys.stderr, live=sys.stderr.isatty())
         count, failures = pull_weights(workspace, remote, found, meter)
-        sys.stdout.write(f"{count} objects downloaded\n")
+        sys.stdout.write(f"{counted(count, 'object')} downloaded\n")
         if failures:
             sys.stdout.flush()
             report_failures(failures)

@@ -7,6 +7,7 @@ import sys
 
 from hundredweight.base.errors import EXIT_REMOTE
 from hundredweight.cli.cwt.exp_show import tell
+from hundredweight.cli.experiment_view import counted
 from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.lfs.transfers import report_failures
 from hundredweight.cli.progress import TransferMeter
@@ -56,7 +57,7 @@ def run(args: list[str], environment: Environment) -> int:
     for identity in plan.ids:
         sys.stdout.write(f"pushed {identity}\n")
     known = f"; it had {plan.known} before" if plan.known else ""
-    sys.stdout.write(f"{len(plan.ids)} experiments pushed to '{remote}'{known}\n")
+    sys.stdout.write(f"{counted(len(plan.ids), 'experiment')} pushed to '{remote}'{known}\n")
     return 0
 
 

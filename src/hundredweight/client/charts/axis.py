@@ -30,7 +30,9 @@ class Axis:
 
 
 def axis(values: Iterable[float], *, log: bool = False, count: int = 5, padding: float = _PADDING) -> Axis:
-    """An axis with room for all values (positive ones, where it is logarithmic) and about `count` ticks."""
+    """An axis with room for all values (positive ones, where it is logarithmic) and about `count` ticks, whole numbers
+    where all values
+    are."""
     listed = list(values)
     low, high = (min(listed), max(listed)) if listed else (1.0, 10.0) if log else (0.0, 1.0)
     if log:
@@ -45,7 +47,8 @@ def axis(values: Iterable[float], *, log: bool = False, count: int = 5, padding:
     else:
         room = (high - low) * padding
         low, high = low - room, high + room
-    return Axis(low, high, label(_linear_ticks(low, high, count)))
+    whole = all(value == int(value) for value in listed)
+    return Axis(low, high, label(_linear_ticks(low, high, count, 1.0 if whole else 0.0)))
 
 
 def categorical(names: Sequence[str]) -> Axis:
@@ -60,8 +63,8 @@ def _step(span: float, count: int) -> float:
     return next((factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999), 10 * power)
 
 
-def _linear_ticks(low: float, high: float, count: int) -> list[float]:
-    step = _step(high - low, count)
+def _linear_ticks(low: float, high: float, count: int, least: float = 0.0) -> list[float]:
+    step = max(_step(high - low, count), least)
     if not math.isfinite(step) or step <= abs(high) * 1e-14:
         return [low, high]
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

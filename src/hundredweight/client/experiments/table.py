@@ -186,8 +186,10 @@ def fields_of(rows: Iterable[Row]) -> list[str]:
 def columns(rows: Sequence[Row], wanted: Sequence[str] = ()) -> list[str]:
     """The columns: those that are `wanted` (patterns too), else those that people look for. Raises `UnknownField`."""
     if not wanted:
-        present = [name for name in _LAST if any(get(row, name) is not None for row in rows)]
-        return [*_FIRST, *fields_of(rows), *present]
+        fields = fields_of(rows)
+        # A parameter of that name is where the seed was found.
+        last = [name for name in _LAST if PARAMETERS + name not in fields]
+        return [*_FIRST, *fields, *(name for name in last if any(get(row, name) is not None for row in rows))]
     available = [*FACTS, *fields_of(rows)]
     found: dict[str, None] = {}
     for name in wanted:
