@@ -250,6 +250,14 @@ class BackendContract:
         with pytest.raises(BackendFailed):
             stage.write_block(offset, block)
 
+    def test_what_is_expected_stays_what_it_is(self, backend: Backend) -> None:
+        backend.put("a/b", b"value")
+        for size in (0, 5, 100 << 20):
+            backend.expect("a/b", size)
+            backend.expect("a/missing", size)
+        assert [stat.key for stat in backend.list()] == ["a/b"]
+        assert b"".join(backend.read("a/b")) == b"value"
+
     def test_a_removed_stage_is_gone(self, backend: Backend) -> None:
         stage = backend.stage("s", create=True)
         assert stage is not None

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from hundredweight.base.ids import Oid
 from hundredweight.hub.objects import staging
 from hundredweight.protocol.parts import commit_url, part_url
 from tests.hub.serving import Answer, Caller, Served, served, sha256, wait_for
@@ -99,6 +100,22 @@ def test_an_object_comes_in_parts(hub: Served, caller: Caller) -> None:
     assert caller.download(OID, len(DATA)) == DATA
     assert stages(hub) == []
     assert Upload(caller).actions == {}
+
+
+@pytest.mark.parametrize("limit", [len(DATA), len(DATA) - 1])
+def test_what_was_uploaded_is_read_ahead(
+    hub: Served, caller: Caller, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    expected: list[tuple[str, int]] = []
+    monkeypatch.setattr(staging, "EXPECT_AFTER", 0.0)
+    monkeypatch.setattr(staging, "EXPECTED", limit)
+    monkeypatch.setattr(hub.services.store.backend, "expect", lambda key, size: expected.append((key, size)))
+    upload = Upload(caller)
+    upload.open()
+    upload.put_all()
+    assert upload.commit().status == 200
+    hub.services.staging.close()
+    assert expected == ([(hub.services.store.key(Oid(OID)), len(DATA))] if limit == len(DATA) else [])
 
 
 def test_small_objects_and_other_clients_get_basic(caller: Caller) -> None:

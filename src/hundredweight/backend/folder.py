@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SYNC_EVERY = 256 << 20
 """Written bytes after which a writer waits for the disk: the sync before the answer is then short, and no client times out."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_AHEAD = 8 << 20
 
 
 class FolderBackend:
@@ -106,6 +107,19 @@ class FolderBackend:
     def local_path(self, key: str) -> str | None:
         path = self.path(key)
         return path if os.path.isfile(path) else None
+
+    def expect(self, key: str, size: int) -> None:
+        if not hasattr(os, "posix_fadvise"):
+            return
+        try:
+            descriptor = os.open(self.path(key), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return  # deleted since, or not to be read: whoever reads it will be told
+        try:
+            for offset in range(0, size, _AHEAD):
+                os.posix_fadvise(descriptor, offset, min(_AHEAD, size - offset), os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
 
     def stage(self, name: str, *, create: bool) -> FolderStage | None:
         path = os.path.join(self.staged, check_name(name))

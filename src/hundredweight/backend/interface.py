@@ -171,6 +171,9 @@ class Backend(Protocol):
     def local_path(self, key: str) -> str | None:
         """The value as a file that another program may open for reading, None where the backend has no files or no such key."""
 
+    def expect(self, key: str, size: int) -> None:
+        """The value of `size` bytes will be read soon: whatever makes that cheaper may be begun. Never raises."""
+
     def stage(self, name: str, *, create: bool) -> Stage | None:
         """The stage of that name (one part of a key); a new one, or None, when there is none. Raises as `writer`."""
 

@@ -107,6 +107,7 @@ def _commit(services: Services, grant: Grant, oid: Oid) -> bool:
         raise
     services.objects.record(grant.holder, oid, grant.size, grant.user)
     services.staging.end(upload)
+    services.staging.expect(upload)
     return True
 
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from hundredweight.store.objects import ObjectStore
 
 T = TypeVar("T", bound=StagedStream)
+EXPECTED = 2 << 30
+"""Bytes of an object up to which it is read ahead after its upload: larger ones would drive others out of the cache."""
+EXPECT_AFTER = 0.5
 ABANDONED = 24 * 3600.0
 """Seconds without a byte after which an unfinished upload is removed."""
 MAX_UPLOADS = 256
@@ -67,6 +70,8 @@ class Staging:
         self._uploads: dict[str, StagedStream] = {}
         self._running: dict[Callable[[], object], bool] = {}
         self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._expecting = ThreadPoolExecutor(1, "expect")
         # They hash or wait for the disk; what hashes gains nothing by more threads than processors.
         self._threads = ThreadPoolExecutor(2 + (os.cpu_count() or 1), "follow")
 
@@ -128,7 +133,19 @@ class Staging:
                 del self._uploads[upload.stage.name]
         upload.stage.remove()
 
+    def expect(self, upload: StagedObject) -> None:
+        """What was just uploaded is often downloaded next, and blocks were written around the system's cache: have it read into
+        it, in the background, as soon as the push has had time to end."""
+        if upload.size <= EXPECTED:
+            self._expecting.submit(self._expect, upload.oid, upload.size, time.monotonic() + EXPECT_AFTER)
+
+    def _expect(self, oid: Oid, size: int, moment: float) -> None:
+        if not self._closing.wait(max(0.0, moment - time.monotonic())):
+            self._store.backend.expect(self._store.key(oid), size)
+
     def close(self) -> None:
+        self._closing.set()
+        self._expecting.shutdown(wait=True, cancel_futures=True)
         for upload in list(self._uploads.values()):
             upload.halt()
         self._threads.shutdown(wait=True, cancel_futures=True)
