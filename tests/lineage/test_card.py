@@ -93,6 +93,19 @@ def test_a_better_value_takes_the_place_of_the_old_one_and_is_verified_no_more()
     assert made.count(b"revision: v2") == 1
 
 
+def test_what_was_measured_on_other_weights_alone_goes() -> None:
+    theirs = b"- {dataset: {id: cais/hle, config: val_loss}, value: 1}\n"
+    now = Evaluation("digits", {"test_f1": 0.7}, "data", "v2", gone=frozenset(("test_acc", "val_loss")))
+    made = card.update_readme(card.update_readme(b"", TOLD), now)
+    assert index(made) == {"test": {"test_f1": 0.7}}
+    results = card.update_results(card.update_results(theirs, TOLD), now)
+    assert [entry["dataset"]["config"] for entry in yaml.safe_load(results)] == ["val_loss", "test_f1"]
+    assert results.startswith(theirs)
+    silent = Evaluation("digits", {}, "data", "v2", gone=frozenset(("test_acc", "val_loss")))
+    assert front(card.update_readme(card.update_readme(b"", TOLD), silent))["model-index"] == []
+    assert "model-index" not in front(card.update_readme(b"", silent))
+
+
 def test_line_ends_stay_those_of_windows() -> None:
     made = card.update_readme(README.replace("\n", "\r\n").encode(), TOLD)
     assert made.count(b"\n") == made.count(b"\r\n")

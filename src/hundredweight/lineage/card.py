@@ -27,7 +27,9 @@ _FENCE = re.compile(r"---[ \t]*\r?\n")
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """What a card says of a release. `metrics` are numbers by name; `dataset` is the data set's name, `revision` its version,
-    `date` ISO 8601. `base` is the model that it was made from, or empty."""
+    `date` ISO 8601. `base` is the model that it was made from, or empty. `gone` are metrics of former releases that this
+    one has not:
+    what the card says of them was measured on other weights."""
 
     model: str
     metrics: Mapping[str, float]
@@ -35,6 +37,7 @@ class Evaluation:
     revision: str = ""
     date: str = ""
     base: str = ""
+    gone: frozenset[str] = frozenset()
 
     def by_split(self) -> dict[str, dict[str, float]]:
         """Metrics by what they were measured on, as their names say: `test_acc` on `test`; else empty."""
@@ -81,7 +84,11 @@ def update_results(before: bytes, told: Evaluation, where: str = RESULTS) -> byt
     made = []
     for chunk in chunks:
         value = _load(chunk, where) if chunk.startswith("-") else None
-        mine = new.pop(_key(value[0]), None) if isinstance(value, list) and len(value) == 1 else None
+        single = value[0] if isinstance(value, list) and len(value) == 1 else None
+        if _is_gone(single, told):
+            made.append(_tail(chunk, newline))
+            continue
+        mine = new.pop(_key(single), None)
         if mine is None or not isinstance(value, list):
             made.append(chunk)
             continue
@@ -152,7 +159,7 @@ def _wanted(known: Mapping[str, object], told: Evaluation, where: str) -> dict[s
     missing = [name for name in told.metrics if name not in names]
     if missing and (listed is None or isinstance(listed, str | list)):
         wanted["metrics"] = names + missing
-    if told.metrics:
+    if told.metrics or (told.gone and "model-index" in known):
         wanted["model-index"] = _model_index(known, told, where)
     return wanted
 
@@ -163,7 +170,8 @@ def _model_index(known: Mapping[str, object], told: Evaluation, where: str) -> l
         raise RecordInvalid(where, "'model-index' is not a list", hint=f"correct '{where}'")
     entries: list[object] = list(index or [])
     own = next((e for e in entries if isinstance(e, dict) and e.get("name") == told.model), None)
-    results: list[object] = list(own.get("results") or []) if own is not None else []
+    listed = own.get("results") if own is not None else None
+    results = [kept for result in listed or [] if (kept := _without(result, told.gone)) is not None]
     task = known.get("pipeline_tag")
     for split, metrics in told.by_split().items():
         made = _result(told, split, metrics, task if isinstance(task, str) else "other")
@@ -173,8 +181,9 @@ def _model_index(known: Mapping[str, object], told: Evaluation, where: str) -> l
         else:
             results[place] = _merged(results[place], made)
     if own is None:
-        return [*entries, {"name": told.model, "results": results}]
-    return [{**own, "results": results} if entry is own else entry for entry in entries]
+        return [*entries, {"name": told.model, "results": results}] if results else entries
+    renewed = [{**own, "results": results}] if results else []
+    return [each for entry in entries for each in (renewed if entry is own else [entry])]
 
 
 def _result(told: Evaluation, split: str, metrics: Mapping[str, float], task: str) -> dict[str, object]:
@@ -185,6 +194,15 @@ def _result(told: Evaluation, split: str, metrics: Mapping[str, float], task: st
         "dataset": {key: value for key, value in dataset.items() if value},
         "metrics": [{"type": metric, "value": value, "name": metric} for metric, value in metrics.items()],
     }
+
+
+def _without(result: object, gone: frozenset[str]) -> object | None:
+    """A result without metrics that are gone; None where it had no others."""
+    listed = result.get("metrics") if isinstance(result, dict) else None
+    if not isinstance(result, dict) or not isinstance(listed, list):
+        return result
+    kept = [item for item in listed if not (isinstance(item, dict) and item.get("type") in gone)]
+    return result if kept == listed else {**result, "metrics": kept} if kept else None
 
 
 def _measured_on(result: object) -> object:
@@ -251,6 +269,12 @@ def _results(told: Evaluation) -> list[dict[str, object]]:
             }
             made.append(entry | ({"date": told.date} if told.date else {}))
     return made
+
+
+def _is_gone(entry: object, told: Evaluation) -> bool:
+    """Whether an entry of ours is about a metric that is gone."""
+    key = _key(entry)
+    return bool(key) and key[0] == (told.dataset or told.model) and key[1] in told.gone
 
 
 def _key(entry: object) -> tuple[object, ...]:

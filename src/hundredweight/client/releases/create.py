@@ -126,7 +126,8 @@ def plan(workspace: Workspace, options: CreateOptions, now: float) -> CreatePlan
     if passed and not options.force:
         raise GateClosed(passed)
     path = settings.card if is_named_there else _card_of(settings.card, name.model)
-    changed = _card(workspace, base, path, name, facts, _made_from(record), now) if options.with_card and path else {}
+    evaluation = _evaluation(registry, name, facts, _made_from(record), now)
+    changed = _card(workspace, base, path, evaluation) if options.with_card and path else {}
     if not changed:
         _refuse_second(registry, name, base)
     notes = options.notes
@@ -220,33 +221,24 @@ def _refuse_second(registry: Registry, name: ReleaseName, commit: str) -> None:
             raise ReleasedAlready(release.name)
 
 
-def _card(
-    workspace: Workspace,
-    base: str,
-    path: str,
-    name: ReleaseName,
-    facts: Facts,
-    made_from: str,
-    now: float,
-) -> dict[str, bytes]:
+def _card(workspace: Workspace, base: str, path: str, told: Evaluation) -> dict[str, bytes]:
     """The files of the card at `path` that change."""
     folder, slash, _ = path.rpartition("/")
     results = folder + slash + card.RESULTS
     with ObjectReader(workspace.git) as reader:
         found = [next(iter(reader.contents([f"{base}:{each}"]))) for each in (path, results)]
     before = [each[1] if each is not None and each[0].kind == "blob" else b"" for each in found]
-    told = _evaluation(name, facts, made_from, now)
     if before[0]:
         listed = card.front_matter(before[0], path).get("datasets")
         first = listed[0] if isinstance(listed, list) and listed else listed
         told = replace(told, dataset=first) if isinstance(first, str) and first else told
     new = {path: card.update_readme(before[0], told, path)}
-    if told.metrics:
+    if told.metrics or before[1]:
         new[results] = card.update_results(before[1], told, results)
     return {changed: content for (changed, content), old in zip(new.items(), before, strict=False) if content != old}
 
 
-def _evaluation(name: ReleaseName, facts: Facts, made_from: str, now: float) -> Evaluation:
+def _evaluation(registry: Registry, name: ReleaseName, facts: Facts, made_from: str, now: float) -> Evaluation:
     numbers = {
         metric: value
         for metric, value in facts.metrics.items()
@@ -254,7 +246,9 @@ def _evaluation(name: ReleaseName, facts: Facts, made_from: str, now: float) -> 
     }
     data = facts.data[0] if facts.data else None
     dataset, revision = (data.path, data.version or data.digest[:16]) if data is not None else ("", "")
-    return Evaluation(name.model or name.tag, numbers, dataset, revision, utc(now)[:10], made_from)
+    former = {metric for release in registry.of(name.model) for metric in release.facts.metrics}
+    gone = frozenset(former - numbers.keys())
+    return Evaluation(name.model or name.tag, numbers, dataset, revision, utc(now)[:10], made_from, gone)
 
 
 def _commit_card(workspace: Workspace, made: CreatePlan) -> str:
