@@ -58,7 +58,9 @@ def write_object(git: Git, kind: str, data: bytes) -> str:
 
 
 def change_tree(git: Git, reader: ObjectReader, tree: str, changes: Mapping[str, str | None]) -> str:
-    """A tree as `tree` (empty: none) in which each path of `changes` is a file with that blob, or is gone (None).
+    """A tree as `tree` (empty: none) in which each path of `changes` is a file with that blob, or is gone (None). A file
+    keeps its
+    mode, a new one is plain; `100755 BLOB` gives another.
 
     Raises `GitError`, `MissingObject`.
     """
@@ -83,8 +85,9 @@ def _changed(git: Git, reader: ObjectReader, tree: str, changes: Mapping[str, st
         if blob is None:
             entries.pop(name, None)
         else:
+            given, _, object_name = blob.rpartition(" ")
             mode = entries[name].mode if name in entries and entries[name].is_file else b"100644"
-            entries[name] = Entry(mode, name, blob)
+            entries[name] = Entry(given.encode() or mode, name, object_name)
     for folder, inside in below.items():
         name = folder.encode("utf-8", "surrogateescape")
         old = entries.get(name)

@@ -96,14 +96,17 @@ def test_what_is_uncommitted_goes_along(person: Person) -> None:
     (folder / "train.py").write_text((folder / "train.py").read_text() + "import more\n")
     (folder / "more.py").write_text("print('more')\n")
     (folder / "data/train.csv").write_text("1,2\n3,4\n")
-    exp_run(person, folder, "--jobs", "1", "--", "python", "train.py")
-    exp_run(person, folder, "--", "sh", "-c", "python train.py; echo '# edited' >> train.py")
+    (folder / "go.sh").write_text("#!/bin/sh\npython train.py; echo '# edited' >> train.py\n")
+    (folder / "go.sh").chmod(0o755)
+    exp_run(person, folder, "--jobs", "1", "--", "./go.sh")
+    exp_run(person, folder, "--", "./go.sh")
     for made in found(person, folder):
         assert made.record.code.dirty
         assert made.record.metrics["data"] == 8
         assert made.record.data[0].bytes == 8
         assert "edited" not in file_of(person, folder, made, "train.py")
         assert file_of(person, folder, made, "more.py") == "print('more')"
+        assert person.git("ls-tree", made.commit, "go.sh", cwd=folder).startswith("100755")
 
 
 @pytest.mark.parametrize(("code", "status"), [(3, Status.FAILED), (0, Status.DONE), (137, Status.KILLED)])

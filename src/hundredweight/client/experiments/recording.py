@@ -116,7 +116,9 @@ def _listed(git: Git, settings: LineageSettings, shot: Snapshot) -> tuple[str, b
         return None
     spec = shot.changes.get(name, f"{shot.commit}:{name}" if shot.commit else None)
     with ObjectReader(git) as reader:
-        found = next(iter(reader.contents([spec]))) if spec else None
+        found = (
+            next(iter(reader.contents([spec.rpartition(" ")[2] if name in shot.changes else spec]))) if spec else None
+        )
     return (name, found[1]) if found is not None and found[0].kind == "blob" else None
 
 

@@ -44,9 +44,9 @@ _CHECKPOINT_STATE = ("optimizer.", "scheduler.", "rng_state", "training_args.")
 
 @dataclass(slots=True)
 class Snapshot:
-    """`changes` are paths that differ from the commit: path -> blob, None for a file that is gone. `stats` are those of
-    files that
-    may be a training's results. `dirty`: code or data differs from the commit, not results and parameters alone."""
+    """`changes` are paths that differ from the commit: path -> blob (`100755 BLOB`: a program), None for a file that is gone.
+    `stats` are those of files that may be a training's results. `dirty`: code or data differs from the commit, not results and
+    parameters alone."""
 
     commit: str
     tree: str
@@ -95,11 +95,12 @@ class WorkFiles:
         blobs = self.blobs([*paths, *sources])
         results = self._results([*changed, *new])
         shot.stats = {path: found for path in results if (found := self.stat(path)) is not None}
-        shot.changes = {path: blobs[path] for path in (*paths, *sources) if path in blobs}
+        shot.changes = {path: self._mode(path) + blobs[path] for path in (*paths, *sources) if path in blobs}
         shot.changes |= {path: None for path, (mode, _) in changed.items() if not mode and not self.is_result(path)}
         declared = set(self._settings.parameters)
         shot.dirty = any(
-            path not in declared and blob != changed.get(path, ("", ""))[1] for path, blob in shot.changes.items()
+            path not in declared and (blob or "").rpartition(" ")[2] != changed.get(path, ("", ""))[1]
+            for path, blob in shot.changes.items()
         )
         shot.untracked = tuple(path for path in new if path not in shot.changes and not self._is_debris(path))
         return shot
@@ -235,6 +236,10 @@ class WorkFiles:
         if glob.has_magic(clean):
             return glob.glob(clean, root_dir=self._top, recursive=True)
         return []
+
+    def _mode(self, path: str) -> str:
+        """What `change_tree` wants before the blob of a program."""
+        return "100755 " if os.access(os.path.join(self._top, path), os.X_OK) else ""
 
     def _is_debris(self, path: str) -> bool:
         """Whether nobody would expect the file in a commit."""
