@@ -78,8 +78,7 @@ def show_text(found: Experiment, curves: Iterable[str] = (), *, bold: bool = Fal
         ("Weights", _weights(made)),
         ("Trackers", [f"{each.kind} {each.run}" + (f"  {each.url}" if each.url else "") for each in made.trackers]),
     ]
-    head = f"{on}experiment {label(found)}{off}"
-    text = printable(head) if not bold else head
+    text = f"{on}experiment {printable(label(found))}{off}"
     facts = _facts(found)
     width = max(len(name) for name, _ in facts)
     text += "\n" + "".join(f"  {name.ljust(width)}  {printable(value)}\n" for name, value in facts)
