@@ -77,7 +77,7 @@ def test_a_training_that_ran_elsewhere(person: Person) -> None:
 
 def test_the_trainer_of_hugging_face_and_dvclive_are_found_without_settings(person: Person) -> None:
     folder = person.repository("plain")
-    person.commit(folder, {"a.py": b"\n"})
+    person.commit(folder, {"a.py": b"\n", ".gitignore": b"/out\n"})
     state = {
         "log_history": [{"step": 1, "loss": 2.0}, {"step": 2, "eval_loss": 0.5, "epoch": 1.0}],
         "best_metric": None,

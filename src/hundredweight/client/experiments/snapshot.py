@@ -38,6 +38,7 @@ SOURCES = (
 )  # fmt: skip
 _METRICS = ("metrics.json", "metrics.jsonl", "metrics.csv", "trainer_state.json")
 _LIVE = "dvclive"
+_TRAINER = ("*/trainer_state.json", "*/checkpoint-*/trainer_state.json")
 _DEBRIS = frozenset(("__pycache__", ".ipynb_checkpoints", "wandb", "mlruns", ".venv", "venv", "node_modules"))
 _CHECKPOINT_STATE = ("optimizer.", "scheduler.", "rng_state", "training_args.")
 
@@ -220,7 +221,8 @@ class WorkFiles:
     def _results(self, candidates: Iterable[str]) -> list[str]:
         """Those of git's lists that are results, and what the settings name, ignored by git or not."""
         found = dict.fromkeys(path for path in candidates if self.is_result(path))
-        usual = (*_METRICS, _LIVE) if not self._settings.metrics else ()
+        # Folders of outputs are often ignored by git.
+        usual = (*_METRICS, _LIVE, *_TRAINER) if not self._settings.metrics else ()
         for pattern in (*self._settings.weights, *self._settings.metrics, *usual):
             found |= dict.fromkeys(self._on_disk(pattern))
         return list(found)
