@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hundredweight.base.errors import UsageError
 from hundredweight.base.files import write_file
 from hundredweight.client import hook_scripts, init_lineage
+from hundredweight.client.ci.init import Host, State, plan_ci, write_ci
 from hundredweight.client.history_view import driver_config as diff_config
 from hundredweight.client.install import FilterConflict, Scope, install_filter, plan_filter
 from hundredweight.client.merge_rules import driver_config as merge_config
@@ -53,10 +54,11 @@ class BareRepository(UsageError):
 @dataclass(frozen=True)
 class InitOptions:
     """`packs`: True and False set `hundredweight.packs`; None turns it on where nothing is set. `agent`: configure our
-    transfer agent for stock git-lfs."""
+    transfer agent for stock git-lfs. `ci`: write the workflow files of that host."""
 
     packs: bool | None = None
     agent: bool = False
+    ci: Host | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ def plan_init(workspace: Workspace, options: InitOptions) -> InitPlan:
     _plan_lineage(workspace, plan)
     if options.agent:
         _plan_config(workspace, plan, "transfer agent for stock git-lfs", agent_config())
+    if options.ci is not None:
+        _plan_ci(workspace, plan, options.ci)
     plan.in_git = _weights_in_git(workspace)
     return plan
 
@@ -234,6 +238,16 @@ def _weights_in_git(workspace: Workspace) -> list[str]:
 def _plan_drivers(workspace: Workspace, plan: InitPlan) -> None:
     _plan_config(workspace, plan, "diff drivers: git diff, show and log tell tensors", diff_config())
     _plan_config(workspace, plan, "merge driver: git merges weights by tensors", merge_config())
+
+
+def _plan_ci(workspace: Workspace, plan: InitPlan, host: Host) -> None:
+    top = workspace.repository.work_tree
+    wanted = plan_ci(top, host)
+    if wanted.missing:
+        paths = ", ".join(file.path for file in wanted.missing)
+        plan.steps.append(Step(f"workflows: {paths}", lambda: write_ci(top, wanted)))
+    plan.kept += [f"{file.path} is changed" for file in wanted.files if file.state is State.CHANGED]
+    plan.kept += [f"what is yours; {text}" for text in wanted.advice]
 
 
 def _plan_packs(workspace: Workspace, plan: InitPlan, wanted: bool | None) -> None:

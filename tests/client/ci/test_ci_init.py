@@ -67,6 +67,18 @@ def test_what_somebody_wrote_is_kept_until_forced(work: Path, git_env: dict[str,
     assert (work / ".gitlab-ci.yml").read_text() == "test:\n  script: [make]\n"
 
 
+def test_init_writes_them_when_it_is_asked_to(work: Path, git_env: dict[str, str]) -> None:
+    missing = cwt(work, git_env, "init", "--ci", "github", "--check")
+    assert "missing: workflows: .github/workflows/model-deploy.yml, " in missing.stdout
+    first = cwt(work, git_env, "init", "--ci", "github")
+    assert "set up: workflows: .github/workflows/model-deploy.yml, " in first.stdout
+    assert first.stdout.endswith("next: commit .gitattributes and hundredweight.toml and workflows\n")
+    assert cwt(work, git_env, "init", "--ci", "github").stdout == "everything is set up already\n"
+    (work / ".github" / "workflows" / "model-gate.yml").write_text("name: mine\n")
+    kept = cwt(work, git_env, "init", "--ci", "github")
+    assert kept.stdout == "kept: .github/workflows/model-gate.yml is changed\neverything is set up already\n"
+
+
 def test_a_bare_repository_has_no_place_for_them(tmp_path: Path, git_env: dict[str, str]) -> None:
     subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "bare")], env=git_env, check=True)
     done = cwt(tmp_path / "bare", git_env, "ci", "init", "github")

@@ -7,6 +7,7 @@ import os
 import sys
 
 from hundredweight.cli.weights import printable
+from hundredweight.client.ci.init import Host
 from hundredweight.client.init import (
     InitOptions,
     InitPlan,
@@ -48,6 +49,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--agent", action="store_true", help="configure stock git-lfs to move deltas by 'cwt transfer-agent'"
     )
+    made.add_argument(
+        "--ci",
+        choices=[host.value for host in Host],
+        help="also write the workflow files of 'cwt ci init' for this host",
+    )
     made.add_argument("--check", action="store_true", help="change nothing; say what is missing, with exit code 1")
     return made
 
@@ -61,7 +67,7 @@ def run(args: list[str], environment: Environment) -> int:
         make_repository(git, folder)
         print(f"made a git repository in '{os.path.abspath(folder)}'")
     workspace = opened(git, folder, environment.variables)
-    plan = plan_init(workspace, InitOptions(options.packs, options.agent))
+    plan = plan_init(workspace, InitOptions(options.packs, options.agent, Host(options.ci) if options.ci else None))
     if options.check:
         for step in plan.steps:
             print(f"missing: {step.subject}")
@@ -73,7 +79,8 @@ def run(args: list[str], environment: Environment) -> int:
     elif options.check:
         sys.stderr.write("hint: run 'cwt init' to set it up\n")
     else:
-        files = [name for name in (".gitattributes", FILE) if any(name in step.subject for step in plan.steps)]
+        written = (".gitattributes", FILE, "workflows")
+        files = [name for name in written if any(name in step.subject for step in plan.steps)]
         if files:
             print(f"next: commit {' and '.join(files)}")
     return 1 if plan.blocked or (options.check and plan.steps) else 0
