@@ -105,6 +105,15 @@ def test_a_torn_line_counts_as_not_written(journal: Journal) -> None:
         Path(journal.path).write_bytes(whole)
 
 
+def test_a_reserve_is_held_once(journal: Journal) -> None:
+    journal.hold_reserve()
+    reserve = Path(journal.path).with_name("reserve")
+    first = reserve.read_bytes()
+    assert len(first) == events.RESERVE_BYTES
+    journal.hold_reserve()
+    assert reserve.read_bytes() == first
+
+
 def test_a_damaged_line_is_named(journal: Journal) -> None:
     served(journal, 1)
     for bad in (b"{}", b"nonsense", b'{"event": "begun", "number": 2}', b'{"event": 7, "number": 1}'):

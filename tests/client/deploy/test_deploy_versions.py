@@ -258,7 +258,9 @@ def test_a_moved_tag_is_noticed(own: Releases, tmp_path: Path) -> None:
 def test_a_release_that_tells_of_other_weights_is_refused(own: Releases, tmp_path: Path) -> None:
     site = Site(Person("eve", tmp_path / "eve"), str(own.folder))
     own.person.git("tag", "-d", "model@v1.2.0", cwd=own.folder)
-    own.person.run("cwt", "release", "create", "model@v2.0.0", "--model", "model", "--no-card", cwd=own.folder)
+    own.person.run(
+        "cwt", "release", "create", "model@v2.0.0", "--model", "model", "--weights", MODEL, "--no-card", cwd=own.folder
+    )
     text = own.person.git("tag", "-l", "--format=%(contents)", "model@v2.0.0", cwd=own.folder)
     oid = hashlib.sha256(own.files["model@v1.2.0"][MODEL]).hexdigest()
     assert oid in text

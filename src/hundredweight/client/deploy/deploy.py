@@ -158,7 +158,9 @@ def _kept_store(stage: Stage, chosen: Deployment) -> VersionStore | None:
 
 def _open(stage: Stage, lock: int) -> tuple[Journal, History]:
     journal = Journal(stage.target.journal)
-    return journal, mend(stage.target, journal, journal.read(), stage.variables, lock)
+    history = mend(stage.target, journal, journal.read(), stage.variables, lock)
+    journal.hold_reserve()
+    return journal, history
 
 
 def _make(

@@ -5,6 +5,7 @@ docs/formats/deployment.md has the fields. A last line that was cut off by a cra
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -12,13 +13,16 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hundredweight.base.errors import DamageError
-from hundredweight.base.files import WriteError, fsync_folder, open_append
+from hundredweight.base.files import WriteError, fsync_folder, open_append, write_file
+from hundredweight.base.trace import trace
 from hundredweight.lineage.fields import Fields, RecordInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 VERSION = 1
+RESERVE = "reserve"
+RESERVE_BYTES = 64 << 10
 BEGUN = "begun"
 READY = "ready"
 SWITCHED = "switched"
@@ -166,6 +170,18 @@ class Journal:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._reserve = os.path.join(os.path.dirname(path), RESERVE)
+
+    def hold_reserve(self) -> None:
+        """Take some room on the disk that is given back when there is none for a line: going back has to work then, too. Where
+        there is no room for that either, nothing is changed."""
+        if os.path.exists(self._reserve):
+            return
+        try:
+            # Not zeros alone: some file systems would not store those.
+            write_file(self._reserve, os.urandom(RESERVE_BYTES), mode=0o600)
+        except WriteError as error:
+            trace(f"no room is held in reserve: {error}")
 
     def read(self) -> History:
         """Raises `JournalDamaged`."""
@@ -181,16 +197,28 @@ class Journal:
         line = {"version": VERSION, "event": event, "number": number, "at": now(), "folder": folder, **fields}
         data = json.dumps(line, ensure_ascii=False, separators=(", ", ": ")).encode("utf-8", "surrogatepass") + b"\n"
         try:
-            new = not os.path.exists(self.path)
-            descriptor = open_append(self.path, 0o644)
-            try:
-                _append(descriptor, data)
-            finally:
-                os.close(descriptor)
-            if new:
-                fsync_folder(os.path.dirname(self.path))
+            self._add(data)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not os.path.exists(self._reserve):
+                raise WriteError(self.path, error) from error
+            self._add_with_reserve(data)
+
+    def _add_with_reserve(self, data: bytes) -> None:
+        try:
+            os.unlink(self._reserve)
+            self._add(data)
         except OSError as error:
             raise WriteError(self.path, error) from error
+
+    def _add(self, data: bytes) -> None:
+        new = not os.path.exists(self.path)
+        descriptor = open_append(self.path, 0o644)
+        try:
+            _append(descriptor, data)
+        finally:
+            os.close(descriptor)
+        if new:
+            fsync_folder(os.path.dirname(self.path))
 
 
 def now() -> str:

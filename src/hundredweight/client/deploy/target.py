@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 POLL = 0.1
 UNFINISHED = "."
 """What the names of folders begin with that are being written or removed."""
-_OWN = frozenset(("current", "lock", "logs", "service.json", "store", "versions"))
+_OWN = frozenset(("current", "lock", "logs", "reserve", "service.json", "store", "versions"))
 _TEMPORARY = ("tmp-", "current-")
 
 

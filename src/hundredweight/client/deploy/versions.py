@@ -63,11 +63,8 @@ class FileDamaged(DamageError):
         self.path = path
 
 
-class _Changed(DamageError):
+class _Changed(Exception):
     """A kept version's file is not what it was: the object is taken from the store instead."""
-
-    def __init__(self, path: str, source: str) -> None:
-        super().__init__(f"'{path}' cannot be taken from '{source}', which was changed")
 
 
 class VersionIncomplete(DamageError):
@@ -190,7 +187,7 @@ def _copy(store: VersionStore, file: TreeFile, pointer: Pointer, full: str, reus
             copy_content(kept.fileno(), target.descriptor, file.size)
         with open(target.temp, "rb") as made:
             if hashlib.file_digest(made, "sha256").hexdigest() != pointer.oid:
-                raise _Changed(file.path, source)
+                raise _Changed
         target.commit()
 
 
