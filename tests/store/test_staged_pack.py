@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -129,6 +130,23 @@ def test_any_bytes_over_any_predecessor_come_back(old: bytes, new: bytes) -> Non
         assert hub.get(new) == new
     finally:
         hub.pool.shutdown()
+
+
+def test_a_stream_that_waits_holds_nothing_and_goes_on_right(hub: Hub) -> None:
+    """Many may wait at once, each amid a record of 17 MB: what came of it is read again."""
+    pieces = [random.Random(7).randbytes(20 * PART + 77), bytes(100_000), random.Random(8).randbytes(3 * PART)]
+    whole = b"".join(pieces)
+    stream = stream_of(recipe_by_hand(pieces), [made(piece) for piece in pieces])
+    upload = hub.open(stream, whole)
+    for number in range(-(-len(stream) // PART)):
+        send(upload, stream, range(number, number + 1))
+        if number % 4 == 3:
+            upload.follow(LONG)
+            assert not upload._stream._buffer
+            assert not upload._records
+    assert upload.finish(LONG)
+    hub.publish(upload)
+    assert hub.get(whole) == whole
 
 
 @settings(max_examples=60, deadline=None)
