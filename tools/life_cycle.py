@@ -149,8 +149,8 @@ def end_service(tour: Tour) -> None:
     if not told.exists():
         return
     known = json.loads(told.read_text())
-    print(f"$ kill {known['pid']}    # the service", flush=True)
-    os.kill(int(known["pid"]), signal.SIGTERM)
+    print(f"$ kill -- -{known['pid']}    # the service, a session of its own", flush=True)
+    os.killpg(int(known["pid"]), signal.SIGTERM)
 
 
 def tell(tour: Tour, stack: ExitStack) -> None:

@@ -46,9 +46,12 @@ def test_it_ends_in_time_and_leaves_nothing(quickstart: Quickstart) -> None:
     assert list(quickstart.temporary.iterdir()) == []
     hub = re.search(r"cwt hub serve.*\n +listening on http://127\.0\.0\.1:(\d+)", quickstart.done.stdout)
     assert hub is not None
+    service = re.search(r"python app\.py --weights model\.safetensors --port ([1-9]\d+)", quickstart.done.stdout)
+    assert service is not None
     listeners = Path("/proc/net/tcp")
     if listeners.exists():
-        assert f":{int(hub[1]):04X} 00000000:0000 0A" not in listeners.read_text()
+        for port in (int(hub[1]), int(service[1])):
+            assert f":{port:04X} 00000000:0000 0A" not in listeners.read_text()
 
 
 def test_versions_cost_what_changed(quickstart: Quickstart) -> None:
