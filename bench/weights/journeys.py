@@ -15,8 +15,8 @@ from bench.weights.peers import folder_size
 from bench.weights.shaping import ShapedLink, shaped_link
 
 QUIET_SECONDS = 8.0
-"""How long a hub's folder must not have changed until background packing counts as done: it begins up to six seconds after the last
-request."""
+"""How long a hub's folder must not have changed until background packing counts as done: it begins up to six seconds after the
+last request."""
 
 
 @dataclass(frozen=True)
