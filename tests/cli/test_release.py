@@ -43,3 +43,30 @@ def test_a_release_that_cannot_be_pushed_stays_and_says_how(tmp_path: Path) -> N
     assert "released digits@v1.0.0" in done
     assert "run 'git push --atomic origin" in done
     assert "digits@v1.0.0" in repo.cwt("release", "list")
+
+
+def test_a_stage_is_pushed_with_its_release(hub: RunningHub, tmp_path: Path) -> None:
+    """Others would see a stage with a commit that has no name."""
+    repo = Repository(tmp_path / "ada")
+    name = hub.new_name()
+    repo.person.login(hub.url, hub.new_token("ada"))
+    repo.person.git("remote", "add", "origin", hub.remote(name), cwd=repo.folder)
+    repo.cwt("release", "create")
+    repo.cwt("release", "assign", "latest", "prod")
+    assert "already" in repo.cwt("release", "assign", "latest", "prod", "--push", "origin")
+    there = repo.person.git("ls-remote", "--tags", "--refs", "origin", cwd=repo.folder)
+    assert sorted(line.partition("refs/tags/")[2] for line in there.splitlines()) == ["digits#prod#1", "digits@v1.0.0"]
+    repo.cwt("release", "assign", "latest", "prod", "--push", "origin")
+
+
+def test_history_takes_a_stage_alone(tmp_path: Path) -> None:
+    repo = Repository(tmp_path)
+    repo.cwt("release", "create")
+    repo.cwt("release", "assign", "latest", "prod")
+    repo.cwt("release", "unassign", "digits", "prod")
+    for name in ("prod", "digits", "digits#prod"):
+        assert "digits#prod  digits@v1.0.0" in repo.cwt("release", "history", name)
+    told = repo.person.run("cwt", "release", "history", "nothing", cwd=repo.folder)
+    assert (told.stdout, told.stderr.startswith("nothing was in 'nothing' so far")) == ("", True)
+    shown = repo.cwt("release", "show", "latest")
+    assert '"' not in shown, shown

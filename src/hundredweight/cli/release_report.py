@@ -138,7 +138,7 @@ def _headless(rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], Sequenc
 def _table(name: str, values: Mapping[str, Value]) -> str:
     if not values:
         return ""
-    rows = [(f"  {printable(key)}", shown(value)) for key, value in values.items()]
+    rows = [(f"  {printable(key)}", printable(v) if isinstance(v, str) else shown(v)) for key, v in values.items()]
     return f"\n{name}\n" + format_table(*_headless(rows))
 
 

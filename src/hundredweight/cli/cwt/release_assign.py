@@ -55,12 +55,14 @@ def finish(workspace: Workspace, environment: Environment, options: argparse.Nam
     """Tell, and push where that was asked for."""
     where = f"{made.model}#{made.stage}"
     if options.json:
-        sys.stdout.write(json.dumps({**asdict(made), "tags": list(made.tags)}) + "\n")
+        told = asdict(made)
+        del told["shared"]
+        sys.stdout.write(json.dumps({**told, "tags": list(made.tags)}) + "\n")
     elif not made.tags:
         sys.stdout.write(f"{where} is {made.now} already\n")
     else:
         before = f", before {made.before}" if made.before else ""
         sys.stdout.write(f"{where} is {made.now or 'empty'} now{before} ({', '.join(made.tags)})\n")
-    if options.push is not None and made.tags:
-        push(workspace, environment, options.push, made.tags)
+    if options.push is not None and made.shared:
+        push(workspace, environment, options.push, made.shared)
     return 0

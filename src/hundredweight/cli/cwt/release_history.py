@@ -16,6 +16,7 @@ from hundredweight.lineage import releases
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
 
+
 DESCRIPTION = (
     "List, the newest first, which release was in a stage from when until when (UTC), and who put it there. The tags "
     "of assignments are what is known: 'git fetch --tags' brings those of others."
@@ -24,7 +25,7 @@ DESCRIPTION = (
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="cwt release history", description=DESCRIPTION, allow_abbrev=False)
-    made.add_argument("name", nargs="?", default="", metavar="MODEL|MODEL#STAGE", help="only of this one")
+    made.add_argument("name", nargs="?", default="", metavar="MODEL|MODEL#STAGE|STAGE", help="only of this one")
     made.add_argument("--stage", default="", metavar="STAGE", help="only of this stage")
     made.add_argument(
         "--at", default="", metavar="WHEN", help="only what was there then: 2026-11-23, or 2026-11-23T14:00"
@@ -37,6 +38,9 @@ def run(args: list[str], environment: Environment) -> int:
     options = parser().parse_args(args)
     model, _, stage = options.name.partition("#")
     registry = releases.read(open_clone(environment).git)
+    if model and not stage and model not in registry.models:
+        # As in all commands a stage may stand alone; here of every model that has, or had, one.
+        model, stage = "", model
     found = list(registry.history(model, options.stage or stage))
     if options.at:
         moment = _moment(options.at)
@@ -46,6 +50,10 @@ def run(args: list[str], environment: Environment) -> int:
         sys.stdout.write(json.dumps(told, indent=1) + "\n")
     elif found:
         sys.stdout.write(history_text(found))
+    else:
+        where = f"in '{options.name}'" if options.name else "in a stage"
+        when = f"at {options.at}" if options.at else "so far"
+        sys.stderr.write(f"nothing was {where} {when}; 'git fetch --tags' brings the tags of others\n")
     return 0
 
 

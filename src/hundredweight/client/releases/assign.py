@@ -50,13 +50,16 @@ class Withdrawn(UsageError):
 
 @dataclass(frozen=True)
 class Assigned:
-    """What is in the stage now (None: nothing), and what was before. `tags` are those that were made; none where it was so."""
+    """What is in the stage now (None: nothing), and what was before. `tags` are those that were made; none where it was
+    so. `shared`
+    are those that others need to see it, too."""
 
     model: str
     stage: str
     tags: tuple[str, ...]
     now: str | None
     before: str | None
+    shared: tuple[str, ...] = ()
 
 
 def find_release(registry: Registry, name: str) -> Release:
@@ -79,10 +82,10 @@ def assign(git: Git, name: str, stage: str, now: float, *, notes: str = "", sign
     current = registry.in_stage(model, stage)
     before = _shown(current)
     if current is not None and current.commit == release.commit and current.release in (release.name, ""):
-        return Assigned(model, stage, (), release.name, before)
+        return Assigned(model, stage, (), release.name, before, (release.name, current.tag))
     said = f"Assign {release.name} to {stage}\n\n" + (f"{notes.strip()}\n\n" if notes.strip() else "")
     made = _next_tag(git, model, stage, release.commit, f"{said}{RELEASE_TRAILER}{release.name}\n", now, sign=sign)
-    return Assigned(model, stage, (made,), release.name, before)
+    return Assigned(model, stage, (made,), release.name, before, (release.name, made))
 
 
 def unassign(
@@ -100,7 +103,8 @@ def unassign(
         said = f"Unassign {called} from {stage}\n\n" + (f"{notes.strip()}\n\n" if notes.strip() else "")
         trailer = f"{RELEASE_TRAILER}{called}\n" if assigned.release else ""
         made.append(_next_tag(git, model, stage, assigned.commit, said + trailer, now, ends=True, sign=sign))
-    return Assigned(model, stage, tuple(made), _shown(releases.read(git).in_stage(model, stage)), before)
+    now_there = _shown(releases.read(git).in_stage(model, stage))
+    return Assigned(model, stage, tuple(made), now_there, before, tuple(made))
 
 
 def _ending(registry: Registry, name: str, stage: str, *, everything: bool) -> tuple[str, list[Assignment]]:
@@ -147,7 +151,12 @@ def _check_stage(stage: str) -> None:
 
 
 def _model_of(release: Release) -> str:
-    if not tags.is_model_name(release.model):
+    if release.model and not tags.is_model_name(release.model):
+        raise BadReleaseName(
+            f"'{release.model}', the model of '{release.name}', cannot name a model in a tag",
+            hint="set a 'name' of letters, digits, '-' and '_' below [model] in hundredweight.toml, and release it anew",
+        )
+    if not release.model:
         raise BadReleaseName(
             f"'{release.name}' does not say of which model it is",
             hint="set 'name' below [model] in hundredweight.toml, and release it as MODEL@vX.Y.Z",
