@@ -355,3 +355,24 @@ def test_a_repository_without_commits_and_settings_can_be_verified(tmp_path: Pat
     person.run("cwt", "init", cwd=project.folder)
     project.commit({"a.txt": b"text"})
     assert project.findings() == []
+
+
+def test_packages_that_differed_at_the_training_are_no_finding(project: Project) -> None:
+    facts = Facts(
+        weights=weights_in(project.git, "HEAD", ["*.safetensors"]),
+        environment=Environment(packages={"numpy": "2.1"}, differs=("numpy is 2.1, wanted 2.0",)),
+    )
+    text = f"Release\n\n{block.write('digits', 'v1.1.0', facts)}"
+    project.git.output("tag", "-a", "-F", "-", "digits@v1.1.0", stdin=text.encode())
+    assert project.findings("--against", "digits@v1.1.0") == []
+    project.commit({"requirements.txt": b"numpy==2.2\n"})
+    assert project.findings("--against", "digits@v1.1.0") == [("environment-differ", "requirements.txt")]
+
+
+def test_sizes_that_read_the_same_are_told_in_bytes(project: Project) -> None:
+    path = project.folder / "model.safetensors"
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes() + b"x")
+    _, found = project.verify()
+    (finding,) = [each for each in found["findings"] if each["code"] == "differs"]
+    assert finding["text"].endswith(f"it has {size + 1:,} bytes, not {size:,}") or size < 1000

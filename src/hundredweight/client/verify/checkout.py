@@ -77,6 +77,8 @@ def _weights(subject: Subject, path: str, pointer: Pointer, read: bool) -> Itera
     wanted = pointer.extensions[0].oid if pointer.extensions else pointer.oid
     if info.st_size != pointer.size and not pointer.extensions:
         sizes = f"{format_size(info.st_size)}, not {format_size(pointer.size)}"
+        if format_size(info.st_size) == format_size(pointer.size):
+            sizes = f"{info.st_size:,} bytes, not {pointer.size:,}"
         yield _changed(path, f"differs from the commit: it has {sizes}")
     elif read and _oid(full) != wanted:
         yield _changed(path, "differs from the commit: its bytes are others")

@@ -168,7 +168,9 @@ def _environment(subject: Subject, release: Release) -> Iterator[Finding]:
         yield Finding("release", "environment-differ", "is missing: nothing says which packages are wanted", path)
         return
     if packages:
-        lines = [f"{line}" for line in differences(packages, wanted)]
+        # What was so at the training is no change since then: the release has told it.
+        known = release.facts.environment.differs
+        lines = [line for line in differences(packages, wanted) if line not in known]
         said = f"differs from the packages that {release.name} was made with"
     else:
         before = _listed(subject.git, release.commit, path) or {}
