@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 
 from hundredweight.base.sizes import format_size
 from hundredweight.cli.markdown import code, escape, format_markdown
@@ -95,7 +96,7 @@ def _facts(found: Experiment) -> list[tuple[str, str]]:
         ("status", "told by its message alone" if found.by_hand else status),
         ("started", short(made.started, "started")),
         ("took", duration(made.seconds) if made.seconds else ""),
-        ("command", " ".join(made.command)),
+        ("command", shlex.join(made.command)),
         ("commit", found.commit),
         ("ref", found.ref or ("" if found.by_hand else "none: it is kept by branches alone")),
         ("code", made.code.commit[:12] + (" with changes that are not committed" if made.code.dirty else "")),

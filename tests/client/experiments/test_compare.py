@@ -61,3 +61,10 @@ def test_tensors_that_changed(tmp_path: Path) -> None:
         ).unlink(missing_ok=True)
     again = compare_experiments(sides, clone.workspace())
     assert again.tensors == compared.tensors
+
+
+def test_exit_codes_are_told_where_one_failed() -> None:
+    parts = dict(compare_experiments([made("one"), made("two", exit_code=7)]).parts())
+    assert ("exit code", (0, 7)) in [(row.key, row.values) for row in parts["run"]]
+    parts = dict(compare_experiments([made("one", seed=1), made("two", seed=2)]).parts())
+    assert "exit code" not in [row.key for row in parts["run"]]

@@ -84,6 +84,8 @@ def test_what_nobody_has_is_named_with_what_is_like_it() -> None:
     assert select([], [Condition.parse("valloss<1")]) == []
     with pytest.raises(BadCondition):
         Condition.parse("val_loss")
+    with pytest.raises(BadCondition):
+        Condition.parse("val_loss=>1")
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,11 @@ def compare_experiments(found: Sequence[Experiment], workspace: Workspace | None
     """All of them, each against the first. With a `workspace` tensors are compared too."""
     records = [each.record for each in found]
     facts = compare([Facts.of_record(record, record.id) for record in records])
+    runs = [_run(record) for record in records]
+    if any(record.exit_code for record in records):
+        runs = [{**run, "exit code": record.exit_code} for run, record in zip(runs, records, strict=True)]
     tensors = tuple(_tensors(workspace, records)) if workspace is not None else ()
-    return ExperimentsCompared(tuple(found), rows_of([_run(record) for record in records]), facts, tensors)
+    return ExperimentsCompared(tuple(found), rows_of(runs), facts, tensors)
 
 
 def _run(record: Record) -> dict[str, Value]:
@@ -85,7 +88,6 @@ def _run(record: Record) -> dict[str, Value]:
         "status": str(record.status),
         "started": record.started,
         "seconds": record.seconds or None,
-        "exit code": record.exit_code or None,
         "command": shlex.join(record.command),
         "code": record.code.commit[:12] + (" with changes" if record.code.dirty else ""),
         "seed": record.seed,

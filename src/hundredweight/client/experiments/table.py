@@ -63,7 +63,7 @@ class Condition:
     def parse(cls, text: str) -> Condition:
         """Raises `BadCondition`."""
         match = _CONDITION.fullmatch(text)
-        if match is None:
+        if match is None or match["value"].startswith(("<", ">", "=")):
             raise BadCondition(f"'{text}' is no condition")
         return cls(match["field"], match["sign"], match["value"])
 
