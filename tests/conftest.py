@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ def _isolated_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """The test process itself sees a home of its own, as do the programs it starts without saying otherwise."""
     before = dict(os.environ)
     alone = isolated(tmp_path_factory.mktemp("home"))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # In the background of a shell; programs that tests interrupt would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(alone)
     yield

@@ -529,7 +529,9 @@ def test_one_stream_may_be_ended_by_several_requests_at_once(hub: Served, caller
     sending.open()
     sending.put_all()
     with ThreadPoolExecutor(6) as pool:
-        assert {answer.status for answer in pool.map(lambda _: sending.commit(), range(6))} == {200}
+        statuses = {answer.status for answer in pool.map(lambda _: sending.commit(), range(6))}
+    # Whoever asks after the end learns that the upload is no more: the next batch call says that the object is there.
+    assert statuses in ({200}, {200, 404})
     assert len(packs(hub)) == 1
     assert caller.download(upload.oid, upload.size) == VERSIONS[0]
 
