@@ -195,6 +195,37 @@ def test_a_disk_that_fills_up(own_hub: RunningHub, ada: Person, site: Site) -> N
     assert any(not line.startswith("0 ") for line in lines)
 
 
+FULL_DISK_WITH_A_SERVICE = """
+set -u
+mount -t tmpfs -o size=48m tmpfs "$1"
+site="$1/live"
+cwt deploy "$2@model@v1.1.0" --to "$site" --run "exec sleep 100" >/dev/null || exit 9
+cwt deploy "$2@model@v1.2.0" --to "$site" >/dev/null || exit 9
+before=$(cat "$site/service.json")
+cat /dev/zero >"$1/fill" 2>/dev/null
+rm "$site/reserve"
+cat /dev/zero >>"$1/fill" 2>/dev/null
+cwt rollback --to "$site"
+code=$?
+[ "$before" = "$(cat "$site/service.json")" ] && same=same || same=other
+pid=$(sed -n 's/.*"pid": \\([0-9]*\\).*/\\1/p' "$site/service.json")
+echo "$code $same $(readlink "$site/current") $(readlink "/proc/$pid/cwd")"
+kill "$pid"
+"""
+
+
+def test_a_service_goes_on_where_the_disk_has_no_room_for_another(own_hub: RunningHub, ada: Person, site: Site) -> None:
+    if subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], check=False).returncode:
+        pytest.skip("this machine lets users have no mounts of their own")
+    pushed(ada, own_hub, 2)
+    disk = site.person.home / "disk"
+    disk.mkdir()
+    command = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", FULL_DISK_WITH_A_SERVICE, "sh")
+    done = site.person.run(*command, str(disk), site.source, check=False)
+    current = "versions/2-model@v1.2.0"
+    assert done.stdout == f"5 same {current} {disk}/live/{current}\n", done.stdout + done.stderr
+
+
 def test_digits_served(own_hub: RunningHub, ada: Person, site: Site) -> None:
     """The example's own service: what it says it serves is what was released; a model that does not load goes back."""
     work = ada.repository("work")

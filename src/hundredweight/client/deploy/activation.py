@@ -103,7 +103,7 @@ class Activation:
         try:
             if before is None:
                 service.stop(self.target, self.settings.stop_timeout)
-            else:
+            elif not self._untouched(old, before):
                 again = Activation(
                     self.target,
                     self.journal,
@@ -119,6 +119,12 @@ class Activation:
             self._tell(ROLLED_BACK, to=old, healthy=False, reason=_reason(error))
             raise NothingServes(cause, old, error, self.target.log(self.folder)) from cause
         self._tell(ROLLED_BACK, to=old, healthy=bool(old))
+
+    def _untouched(self, old: str, before: Deployment) -> bool:
+        """The service of the version before was never ended, what went wrong came earlier: it needs no other, and on a full disk
+        could not have one."""
+        _, runs = service.running(self.target)
+        return bool(before.settings.run) and runs == old != self.folder
 
     def _tell(self, event: str, **fields: object) -> None:
         """On a full disk going back matters more than saying so."""

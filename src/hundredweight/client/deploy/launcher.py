@@ -13,7 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hundredweight.base.errors import CwtError
-from hundredweight.base.files import write_file
+from hundredweight.base.files import WriteError, write_file
+from hundredweight.base.trace import notice
 from hundredweight.client.deploy.processes import ProcessId
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ def become(spec: dict[str, Any]) -> NoReturn:
     note(spec["service"], own, spec["folder"], spec["run"], old)
     if old is not None:
         old.stop(spec["stop_seconds"])
-        note(spec["service"], own, spec["folder"], spec["run"], None)
+        try:
+            note(spec["service"], own, spec["folder"], spec["run"], None)
+        except WriteError as error:
+            # The old one is gone, so this one has to serve; that the note names the dead does no harm.
+            notice(str(error))
     for descriptor in spec["closing"]:
         os.set_inheritable(descriptor, False)
     os.execv(SHELL, [SHELL, "-c", spec["run"]])
