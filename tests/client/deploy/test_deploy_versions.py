@@ -210,6 +210,15 @@ def test_older_versions_go_but_never_those_that_are_needed(site: Site) -> None:
     assert len(os.listdir(site.folder / "versions")) == 3
 
 
+def test_what_is_deployed_again_counts_once(site: Site) -> None:
+    for number in (1, 2, 1, 2):
+        site.deploy(f"model@v1.{number}.0", "--keep", "2")
+    kept = {name.partition("-")[2] for name in os.listdir(site.folder / "versions")}
+    assert kept == {"model@v1.1.0", "model@v1.2.0"}
+    site.deploy("model@v1.2.0", "--keep", "2")
+    assert {name.partition("-")[2] for name in os.listdir(site.folder / "versions")} == kept
+
+
 def test_a_folder_with_other_things_is_left_alone(site: Site) -> None:
     site.folder.mkdir()
     (site.folder / "thesis.tex").write_text("x")

@@ -38,13 +38,23 @@ def test_what_makes_no_sense(texts: list[str]) -> None:
 def test_files_that_have_the_key_are_changed() -> None:
     files = {"a.toml": b"lr = 1\nx = 2\n", "b.yaml": b"x: 3\ny: {z: 4}\n"}
     read = files.get
+    known = frozenset(("lr", "x", "y.z"))
     assert grid.assign(
         [Setting("lr", 0.5), Setting("x", 9, "b.yaml"), Setting("y.z", 5)], list(files), read
-    ) == grid.Assigned({"a.toml": b"lr = 0.5\nx = 2\n", "b.yaml": b"x: 9\ny: {z: 5}\n"}, ())
+    ) == grid.Assigned({"a.toml": b"lr = 0.5\nx = 2\n", "b.yaml": b"x: 9\ny: {z: 5}\n"}, (), known)
     loose = Setting("other", 1)
-    assert grid.assign([loose], [*files, "missing.json"], read) == grid.Assigned({}, (loose,))
+    assert grid.assign([loose], [*files, "missing.json"], read) == grid.Assigned({}, (loose,), known)
     with pytest.raises(UsageError, match=r"is in 'a\.toml' and in 'b\.yaml'"):
         grid.assign([Setting("x", 1)], list(files), read)
+
+
+def test_a_mistyped_key_is_told_before_it_costs_a_training() -> None:
+    known = ("train.optimizer.lr", "train.epochs", "lr")
+    with pytest.raises(UsageError, match=r"no parameter file has 'train\.optimzer\.lr'") as caught:
+        grid.check_spelling(Setting("train.optimzer.lr", 1), known)
+    assert caught.value.hint.startswith("did you mean 'train.optimizer.lr'?")
+    for key in ("note", "lr2", "data.path"):
+        grid.check_spelling(Setting(key, 1), known)
 
 
 def test_words_and_variables() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hundredweight.client.releases.facts import facts_of
+from hundredweight.client.releases.facts import facts_of, facts_of_release
+from hundredweight.lineage import releases
 from hundredweight.lineage.record import Record, Weights
 from hundredweight.lineage.weights import weights_in, weights_in_git
 from tests.client.releases.models import SETTINGS, Repository, safetensors
@@ -33,6 +34,15 @@ def test_files_tell_where_there_is_no_record(repo: Repository) -> None:
     assert facts_of(repo.workspace, "HEAD", hash_weights=True).weights[0].weights_id.startswith("w1-")
     # Hashed once, it is known from then on.
     assert facts_of(repo.workspace, "HEAD").weights[0].weights_id.startswith("w1-")
+
+
+def test_a_tag_of_another_model_says_nothing_of_this_one(repo: Repository) -> None:
+    for name in ("digits@v1.0.0", "letters@v3.0.0"):
+        repo.person.git("tag", "-a", name, "-m", name, cwd=repo.folder)
+    found = {each.name: each for each in releases.find_releases(repo.workspace.git)}
+    told = {name: facts_of_release(repo.workspace, release).metrics for name, release in found.items()}
+    assert told["digits@v1.0.0"] == {"test_acc": 0.9, "val_loss": pytest.approx(0.1)}
+    assert told["letters@v3.0.0"] == {}
 
 
 def test_files_that_cannot_be_read_hide_nothing(repo: Repository) -> None:

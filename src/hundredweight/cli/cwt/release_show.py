@@ -12,9 +12,8 @@ from hundredweight.cli.lfs.opening import open_clone
 from hundredweight.cli.pager import Pager
 from hundredweight.cli.release_report import as_json, show_text, stages_by_release
 from hundredweight.client.releases.assign import find_release
-from hundredweight.client.releases.facts import facts_of
+from hundredweight.client.releases.facts import facts_of_release
 from hundredweight.lineage import releases
-from hundredweight.lineage.block import Facts
 
 if TYPE_CHECKING:
     from hundredweight.cli.env import Environment
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 NAME_HELP = "a tag, MODEL@latest, MODEL#STAGE, or a version or stage that only one model has"
 DESCRIPTION = (
     "Show a release: who made it when and why, metrics, parameters, weights, data and environment. Of a tag without "
-    "our block (GTO's, a plain one) that is what its commit says."
+    "our block (GTO's, a plain one) that is what its commit says, where that is about the same model."
 )
 
 
@@ -38,8 +37,7 @@ def run(args: list[str], environment: Environment) -> int:
     workspace = open_clone(environment)
     registry = releases.read(workspace.git)
     release = find_release(registry, options.name)
-    if release.facts == Facts() and not release.fault:
-        release = replace(release, facts=facts_of(workspace, release.commit))
+    release = replace(release, facts=facts_of_release(workspace, release))
     stages = stages_by_release(registry).get(release.name, [])
     if options.json:
         sys.stdout.write(json.dumps(as_json(release, stages), indent=1) + "\n")

@@ -249,12 +249,13 @@ def _activate(stage: Stage, step: Activation, history: History, store: VersionSt
 
 
 def _clean(target: Target, journal: Journal, history: History, store: VersionStore | None, keep: int) -> None:
-    """Remove versions beyond `keep`, but never the current one and what a rollback would take; and those that never proved
+    """Remove versions beyond `keep`, and copies of what is there anew, but never the current one and what a rollback
+    would take; and those that never proved
     healthy. What cannot be removed now is next time: the deployment stands."""
     serving = history.serving
     here = target.names()
     good = [folder for folder in history.good_folders() if folder in here]
-    kept = set(good[-keep:]) if keep > 0 else set(good)
+    kept = set(_newest(history, good, keep) if keep > 0 else good)
     kept.add(target.current())
     before = [one.folder for one in history.deployments if one.good and one is not serving and one.folder in here]
     kept.update(before[-1:])
@@ -269,6 +270,17 @@ def _clean(target: Target, journal: Journal, history: History, store: VersionSto
             store.prune(kept)
     except CwtError as error:
         notice(f"older versions could not be removed: {error}")
+
+
+def _newest(history: History, folders: list[str], keep: int) -> list[str]:
+    """The newest so many; of one that was deployed again as it was, only the last counts."""
+    chosen: dict[object, str] = {}
+    for folder in reversed(folders):
+        made = history.maker(folder)
+        same = (made.what.commit, made.settings.include, made.settings.exclude) if made else folder
+        if same not in chosen and len(chosen) < keep:
+            chosen[same] = folder
+    return list(chosen.values())
 
 
 def _older(history: History, target: Target) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import re
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ from hundredweight.lineage import parameters
 from hundredweight.lineage.fields import RecordInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from hundredweight.lineage.fields import Value
 
 VARIABLE = "CWT_PARAM_"
 MAX_RUNS = 1000
+ALIKE = 0.85
+"""From which likeness on (0 to 1) a key that no file has is taken for one that was mistyped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,12 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """What settings come to: `files` are parameter files as they are to be, `loose` those settings that no file has."""
+    """What settings come to: `files` are parameter files as they are to be, `loose` those settings that no file has, `known` the
+    keys that files have."""
 
     files: dict[str, bytes]
     loose: tuple[Setting, ...]
+    known: frozenset[str] = frozenset()
 
 
 def parse_grid(texts: Sequence[str]) -> list[tuple[Setting, ...]]:
@@ -89,12 +94,15 @@ def assign(run: Iterable[Setting], names: Sequence[str], read: Callable[[str], b
     `UsageError`, `RecordInvalid`."""
     files: dict[str, bytes] = {}
     loose = []
+    known: set[str] = set()
     for setting in run:
         candidates = [setting.file] if setting.file else list(names)
         holding = []
         for name in candidates:
             data = files.get(name) or read(name)
-            if data is not None and _has(parameters.parse(name, data), setting.key):
+            keys = parameters.flatten(parameters.parse(name, data)) if data is not None else {}
+            known.update(keys)
+            if data is not None and setting.key in keys:
                 holding.append((name, data))
         if len(holding) > 1:
             raise UsageError(
@@ -110,11 +118,19 @@ def assign(run: Iterable[Setting], names: Sequence[str], read: Callable[[str], b
         if isinstance(setting.value, dict):
             raise RecordInvalid(name, f"'{setting.key}' is a single value", hint="set its parts one by one")
         files[name] = parameters.assign(name, data, setting.key, setting.value)
-    return Assigned(files, tuple(loose))
+    return Assigned(files, tuple(loose), frozenset(known))
 
 
-def _has(document: Mapping[str, object], key: str) -> bool:
-    return key in parameters.flatten(document)
+def check_spelling(setting: Setting, known: Iterable[str]) -> None:
+    """A setting that no file has may be for the command alone; one that is nearly a key is a mistake, and costs a
+    training. Raises
+    `UsageError`."""
+    near = difflib.get_close_matches(setting.key, sorted(known), 1, ALIKE)
+    if near:
+        raise UsageError(
+            f"no parameter file has '{setting.key}'",
+            hint=f"did you mean '{near[0]}'? One that is for the command alone stands there as '{{{setting.key}}}'",
+        )
 
 
 def variables(run: Iterable[Setting]) -> dict[str, str]:

@@ -133,6 +133,7 @@ class Experimenter:
             plans.append(plan)
         for setting in plans[0].assigned.loose:
             if setting.key not in used:
+                grid.check_spelling(setting, plans[0].assigned.known)
                 variable = next(iter(grid.variables([setting])))
                 self._listener.note(f"no parameter file has '{setting.key}': the command gets it as {variable} alone")
         return plans

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hundredweight.base.errors import CwtError
 from hundredweight.client import diff
 from hundredweight.client.releases.assign import NoSuchRelease
-from hundredweight.client.releases.facts import facts_of
+from hundredweight.client.releases.facts import facts_of, facts_of_release
 from hundredweight.client.remote_recipes import learn
 from hundredweight.client.weight_files import NotWeights
 from hundredweight.lineage import releases
@@ -70,8 +70,7 @@ def side_of(workspace: Workspace, name: str) -> Side:
     """What a name means: a release, else any revision. Raises `NoSuchRelease`, `AmbiguousRelease`."""
     release = releases.resolve(workspace.git, name)
     if release is not None:
-        known = release.facts
-        return Side(release.name, release.commit, known if known != Facts() else facts_of(workspace, release.commit))
+        return Side(release.name, release.commit, facts_of_release(workspace, release))
     found = workspace.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if found.code:
         raise NoSuchRelease(name)

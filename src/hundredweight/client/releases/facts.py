@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hundredweight.git.run import Git
     from hundredweight.lineage.fields import Value
     from hundredweight.lineage.record import Record, Weights
+    from hundredweight.lineage.releases import Release
     from hundredweight.lineage.settings import LineageSettings
 
 _Read = TypeVar("_Read")
@@ -67,6 +68,15 @@ def facts_of(
         facts = Facts.of_record(made, made.id)
         return replace(facts, weights=weights, data=facts.data or data_of(git, revision, settings))
     return replace(_from_files(git, revision, settings) if files else Facts(), weights=weights)
+
+
+def facts_of_release(workspace: Workspace, release: Release) -> Facts:
+    """What the tag says, else what is behind its commit; nothing of that where the commit's settings are another model's. Raises
+    as `facts_of`."""
+    if release.facts != Facts() or release.fault:
+        return release.facts
+    model = of_revision(workspace.git, release.commit).model
+    return Facts() if model and release.model not in ("", model) else facts_of(workspace, release.commit)
 
 
 def record_of(git: Git, revision: str, weights: Sequence[Weights]) -> Record | None:
