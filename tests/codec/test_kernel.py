@@ -12,6 +12,7 @@ import pytest
 from hundredweight.codec import block, kernel, numbers, plan
 from hundredweight.codec.kernel import Kernel
 from hundredweight.codec.passes import NumpyPasses
+from hundredweight.codec.values import DIGITS
 from tests.codec.material import fine_tune
 
 
@@ -94,3 +95,66 @@ def test_statistics_are_the_same_by_either_way(kind: numbers.Kind) -> None:
     counts = np.array([0, 1, 5, 30_000, 0, 39_994], np.int64)
     symbols[6:30_006] = rng.choice(np.array([0, 0, 0, 0, 1, 3, 5, 16], np.uint8), 30_000)
     assert NumpyPasses().modes(symbols, counts) == compiled.passes().modes(symbols, counts)
+
+
+@pytest.mark.parametrize("rows", [63, 64, 700, 5000])
+@pytest.mark.parametrize("decay", [0, 3, 900, 1 << 19])
+def test_drift_is_the_same_by_either_way(rows: int, decay: int) -> None:
+    """No rows that decay, some, all; by steps of one size, of a few, of very different ones."""
+    pytest.importorskip("numba")
+    from hundredweight.codec import compiled
+
+    rng = np.random.default_rng(rows + decay)
+    base = rng.normal(0, 0.02, rows * 128 + 5).astype(np.float32).view(np.uint32)
+    for share in (0.0, 0.02, 0.5, 1.0):
+        raw = base + rng.integers(0, 1 << 23, len(base)).astype(np.uint32)
+        for row in np.flatnonzero(rng.random(rows) < share):
+            part = slice(row * 128, (row + 1) * 128)
+            mantissa = (base[part] & np.uint32(0x7FFFFF)).astype(np.float64) / (1 << 23)
+            raw[part] = base[part] - (decay * (1 + mantissa)).astype(np.uint32)
+        ways = [way.statistics.drift(raw, base, numbers.F32) for way in (NumpyPasses(), compiled.passes())]
+        assert (ways[0] is None) == (ways[1] is None)
+        assert ways[0] is None or ways[1] is None or ways[0].tolist() == ways[1].tolist()
+        assert share == 0.02 or (ways[0] is None) == (rows < 64 or decay == 0 or share == 0)
+
+
+@pytest.mark.parametrize("length", [0, 1, 5, 254, 255, 256, 70_000])
+def test_symbols_are_split_and_joined_the_same_by_either_way(length: int) -> None:
+    pytest.importorskip("numba")
+    from hundredweight.codec import compiled
+
+    rng = np.random.default_rng(length)
+    for rare in (1, 4, 400, 10_000):
+        symbols = (rng.integers(0, 256, length) * (rng.integers(0, rare, length) == 0)).astype(np.uint8)
+        ways = [way.gaps(symbols) for way in (NumpyPasses(), compiled.passes())]
+        assert [part.tolist() for part in ways[0]] == [part.tolist() for part in ways[1]]
+        for base, digits in DIGITS.items():
+            symbols = np.minimum(symbols, rng.integers(0, base + 3, length)).astype(np.uint8)
+            packed, excess = NumpyPasses().fold(symbols, base, digits)
+            noise = rng.integers(0, 256, len(packed)).astype(np.uint8)
+            back = []
+            for way in (NumpyPasses(), compiled.passes()):
+                found, other = np.empty(length, np.uint8), np.empty(length, np.uint8)
+                assert way.unfold(packed, base, found) == len(excess)
+                way.exceed(found, base - 1, excess)
+                assert found.tolist() == symbols.tolist()
+                way.unfold(noise, base, other)
+                back.append(other.tolist())
+            assert back[0] == back[1]
+
+
+def test_who_expects_much_work_has_the_compiled_passes_at_once() -> None:
+    pytest.importorskip("numba")
+    choice = kernel.Choice()
+    choice.expect(kernel.WORTH - 1)
+    assert isinstance(choice.passes(Kernel.AUTO, 1), NumpyPasses)
+    choice.expect(kernel.WORTH)
+    choice.expect(kernel.WORTH)
+    assert not isinstance(choice.passes(Kernel.AUTO, 1), NumpyPasses)
+
+
+def test_expecting_much_without_numba_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "find_spec", lambda _name: None)
+    choice = kernel.Choice()
+    choice.expect(kernel.WORTH)
+    assert isinstance(choice.passes(Kernel.AUTO, 1), NumpyPasses)

@@ -34,6 +34,8 @@ _CLASSES, _TABLE, _CONTEXTS, _DRIFT = (reads(item) for item in (numba.uint16, nu
 _COUNTS = reads(numba.int64)
 _WORDS = (numba.uint16, numba.uint32)
 LANES = 4
+INVERSE_BITS = 10
+"""What digits are divided by, as a fraction of so many bits: exact for bytes, and many at a time."""
 UNGROUPED = 128
 """Elements of a row where there are no groups; the last may be shorter, which the kernels allow behind the lanes."""
 
@@ -101,6 +103,49 @@ def _fold(symbols: Any, base: Any, packed: Any, excess: Any, found: Any) -> None
         excess[count] = symbols[i] - most
         count += np.uint64(symbols[i] >= most)
     found[0] = count
+
+
+def _unfold(packed: Any, base: Any, inverse: Any, rest: Any, symbols: Any) -> int:
+    share, most = len(packed), np.uint8(base - 1)
+    rest[:] = packed
+    for start in range(0, len(symbols), max(share, 1)):
+        part = symbols[start : start + share]
+        for i in range(len(part)):
+            digits = np.uint32(rest[i])
+            higher = np.uint32(np.uint32(digits * inverse) >> np.uint32(INVERSE_BITS))
+            part[i] = np.uint8(digits - np.uint32(higher * base))
+            rest[i] = np.uint8(higher)
+    count = 0
+    for i in range(len(symbols)):
+        count += symbols[i] == most
+    return count
+
+
+def _exceed(symbols: Any, most: Any, excess: Any) -> None:
+    at = 0
+    for i in range(len(symbols)):
+        if symbols[i] == most and at < len(excess):
+            symbols[i] += excess[at]
+            at += 1
+
+
+def _gaps(symbols: Any, coded: Any, rest: Any) -> Any:
+    """How much of `coded` and `rest` was written."""
+    length = count = 0
+    last = -1
+    for i in range(len(symbols)):
+        if symbols[i]:
+            gap = i - last - 1
+            while gap >= 255:
+                coded[length] = 255
+                length += 1
+                gap -= 255
+            coded[length] = gap
+            length += 1
+            rest[count] = symbols[i] - np.uint8(1)
+            count += 1
+            last = i
+    return length, count
 
 
 # What a place or a count of a context becomes is known only once its last use was written: elements of four distant lanes take
@@ -252,7 +297,11 @@ DIFFERENCE, RESTORE = (
     for make in (_difference_of, _restore_of)
 )
 _PLANE = reads(numba.uint8)
+_types: Any = numba.types
 fold = compile_passes(_fold, (_PLANE, numba.uint8, _OCTETS, _OCTETS, numba.uint64[::1]))
+unfold = compile_passes(_unfold, (_PLANE, numba.uint32, numba.uint32, _OCTETS, _OCTETS), result=numba.int64)
+exceed = compile_passes(_exceed, (_OCTETS, numba.uint8, _PLANE))
+gaps = compile_passes(_gaps, (_PLANE, _OCTETS, _OCTETS), result=_types.UniTuple(numba.int64, 2))
 CUT = {
     2: compile_passes(
         _cut_of(np.uint16), (reads(numba.uint16), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 2), _OCTETS)
@@ -350,6 +399,18 @@ class CompiledPasses:
         excess, found = np.empty(len(symbols) + 1, np.uint8), np.empty(1, np.uint64)
         fold(symbols, base, packed, excess, found)
         return packed, excess[: int(found[0])]
+
+    def unfold(self, packed: Bytes, base: int, symbols: Bytes) -> int:
+        inverse = -(-(1 << INVERSE_BITS) // base)
+        return int(unfold(packed, base, inverse, np.empty(len(packed), np.uint8), symbols))
+
+    def exceed(self, symbols: Bytes, most: int, excess: Bytes) -> None:
+        exceed(symbols, most, excess)
+
+    def gaps(self, symbols: Bytes) -> tuple[Bytes, Bytes]:
+        coded, rest = np.empty(len(symbols) + 1, np.uint8), np.empty(len(symbols), np.uint8)
+        length, count = gaps(symbols, coded, rest)
+        return coded[:length], rest[:count]
 
 
 def passes() -> Passes:

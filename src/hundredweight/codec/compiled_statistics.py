@@ -17,9 +17,13 @@ from hundredweight.codec.statistics import (
     CONTEXTS,
     EXPONENTS,
     FEW,
+    FEWEST,
     GROUP,
     LOG,
     LOOKED_AT,
+    RARE,
+    ROWS,
+    SPAN,
     STILL,
     Allotment,
     NumpyStatistics,
@@ -27,6 +31,8 @@ from hundredweight.codec.statistics import (
 from hundredweight.codec.values import MODE_SAMPLE, PAIRS, QUADS, SINGLE, SPARSE, STEP, TRIPLES
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hundredweight.codec.numbers import Bits, Kind
     from hundredweight.codec.statistics import Ints
     from hundredweight.codec.streams import Bytes
@@ -44,6 +50,72 @@ def _count_zeros_above(_context: Any, value: Any) -> Any:
 
 
 _zeros_above: Any = intrinsic(_count_zeros_above)
+
+
+def _drift(raw: Any, base: Any, typical: Any) -> Any:
+    """Whether there is any; `typical` gets its 256 entries."""
+    top, rest, high, zero = np.uint32(1 << 31), np.uint32((1 << 31) - 1), np.uint32(31), np.uint32(0)
+    whole = len(raw) // GROUP
+    moved = np.empty(ROWS[1] * GROUP, np.int32)
+    leading = np.empty(ROWS[1] * GROUP, np.uint8)
+    count = 0
+    for most in ROWS:
+        every = (whole - 1) // most + 1
+        looked = count = 0
+        for row in range(0, whole, every):
+            looked += 1
+            source, frame = raw[row * GROUP : (row + 1) * GROUP], base[row * GROUP : (row + 1) * GROUP]
+            steps, shown = moved[count * GROUP : (count + 1) * GROUP], leading[count * GROUP : (count + 1) * GROUP]
+            least, greatest = np.int32(2147483647), np.int32(-2147483648)
+            for i in range(GROUP):
+                turned = np.uint32(source[i] ^ (frame[i] & top))
+                turned = np.uint32(turned ^ (np.uint32(zero - np.uint32(turned >> high)) & rest))
+                step = np.int32(np.uint32(turned - np.uint32(frame[i] & rest)))
+                steps[i] = step
+                shown[i] = np.uint8((frame[i] >> np.uint32(15)) & np.uint32(255))
+                least, greatest = min(least, step), max(greatest, step)
+            low, far = abs(np.int64(least)), abs(np.int64(greatest))
+            near, far = min(low, far), max(low, far)
+            # The next quiet row takes the place of one that is not.
+            if (least > 0) == (greatest > 0) and far > 0 and far <= 3 * near + 8 and far < 1 << 24:
+                count += 1
+        if count * RARE < looked:
+            return False
+    return _typical(moved[: count * GROUP], leading[: count * GROUP], typical)
+
+
+def _typical_steps(moved: Any, leading: Any, typical: Any) -> bool:
+    """The step that is most frequent, or where they are very different the mean one, of each leading mantissa."""
+    known = np.zeros(256, np.int64)
+    least = greatest = np.int64(moved[0])
+    for i in range(len(moved)):
+        known[leading[i]] += 1
+        least, greatest = min(least, np.int64(moved[i])), max(greatest, np.int64(moved[i]))
+    span = greatest - least + 1
+    if span <= SPAN:
+        seen = np.zeros((256, span), np.int32)
+        for i in range(len(moved)):
+            seen[leading[i], np.int64(moved[i]) - least] += 1
+        for entry in range(256):
+            best = 0
+            for step in range(1, span):
+                if seen[entry, step] > seen[entry, best]:
+                    best = step
+            typical[entry] = best + least
+    else:
+        sums = np.zeros(256, np.int64)
+        for i in range(len(moved)):
+            sums[leading[i]] += moved[i]
+        for entry in range(256):
+            typical[entry] = sums[entry] // max(known[entry], 1)
+    nearest = 0
+    some = False
+    for entry in range(256):
+        if known[entry]:
+            nearest = entry
+        typical[entry] = typical[nearest]
+        some |= typical[entry] != 0
+    return some
 
 
 def _survey(values: Any, levels: Any, population: Any) -> None:
@@ -239,6 +311,8 @@ _WORDS = (numba.uint16, numba.uint32)
 _fill = compile_passes(_fill_row, (_INTS, _INTS, numba.int64))
 _merge = compile_passes(_merge_levels, (_INTS, _INTS), result=numba.int64)
 _cost = compile_passes(_cost_of, (_INTS, numba.int64, _READ_INTS, _INTS), result=numba.int64)
+_typical = compile_passes(_typical_steps, (numba.int32[::1], numba.uint8[::1], numba.int32[::1]), result=numba.boolean)
+drift = compile_passes(_drift, (reads(numba.uint32), reads(numba.uint32), numba.int32[::1]), result=numba.boolean)
 survey = compile_passes(_survey, *((reads(word), numba.uint8[::1], _INTS) for word in _WORDS))
 _ROWS = (_READ_INTS, numba.int64, _READ_INTS)
 _SHAPE = (numba.int64, numba.int64)
@@ -250,8 +324,9 @@ allot = compile_passes(
     _allot,
     (_INTS, numba.int64, numba.int64, _READ_INTS, _READ_INTS, _INTS, numba.uint8[::1], _INTS, _INTS),
     result=_types.UniTuple(numba.int64, 3),
+    release=False,
 )
-modes = compile_passes(_modes, (reads(numba.uint8), _READ_INTS, _INTS))
+modes = compile_passes(_modes, (reads(numba.uint8), _READ_INTS, _INTS), release=False)
 
 
 class CompiledStatistics:
@@ -259,6 +334,12 @@ class CompiledStatistics:
 
     def __init__(self) -> None:
         self.others = NumpyStatistics()
+
+    def drift(self, raw: Bits, base: Bits, kind: Kind) -> NDArray[np.int32] | None:
+        if kind.mantissa != 23 or len(raw) // GROUP < FEWEST:
+            return None
+        typical = np.empty(256, np.int32)
+        return typical if drift(aligned(raw), aligned(base), typical) else None
 
     def survey(self, values: Bits) -> tuple[Bytes, Ints]:
         if values.dtype.itemsize not in WIDTHS:

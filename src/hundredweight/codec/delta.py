@@ -37,7 +37,7 @@ def write_delta(
     None, and nothing is written, where `accept` refuses the estimate, in bytes.
     """
     scale = plan.trailing_zeros(raw, base)
-    drift = None if scale else plan.drift(raw, base, kind)
+    drift = None if scale else passes.statistics.drift(raw, base, kind)
     values = passes.difference(_scaled(raw, scale), _scaled(base, scale), kind, drift)
     made = plan.make(values, base, kind, passes.statistics)
     if not accept(made.bits // 8):

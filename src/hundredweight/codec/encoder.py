@@ -86,7 +86,7 @@ class Encoder:
         starts = range(0, common, run * max(1, common // (4 * SAMPLE)))
         picked = np.concatenate([np.arange(start, min(start + run, common)) for start in starts])
         raw, frame = content[: common * width].view(self.kind.bits)[picked], base.elements(picked)
-        drift = plan.drift(raw, frame, self.kind)
+        drift = self.passes.statistics.drift(raw, frame, self.kind)
         values = self.passes.difference(raw, frame, self.kind, drift)
         made = plan.make(values, frame, self.kind, self.passes.statistics)
         delta = made.bits // 8 * common // len(picked)

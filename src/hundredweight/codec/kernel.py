@@ -1,11 +1,14 @@
 """Which implementation of the passes runs: numpy's, or the compiled one once that pays. Both give the same bytes.
 
-Numba takes about a second to import and load, as long as numpy takes for some hundred MB. So a process starts with numpy, and
-changes over when it has worked on `WORTH` bytes, if numba is installed.
+Numba takes about half a second to import and load, as long as numpy takes for some hundred MB. So a process starts with
+numpy, and
+changes over when it has worked on `WORTH` bytes, if numba is installed; who knows that so many will come says so.
 """
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -13,6 +16,8 @@ from typing import TYPE_CHECKING
 from hundredweight.codec.passes import NumpyPasses
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from hundredweight.codec.passes import Passes
 
 WORTH = 128 << 20
@@ -34,11 +39,24 @@ class Choice:
         self.numpy: Passes = NumpyPasses()
         self.compiled: Passes | None = None
         self.missing = False
+        self._coming: Future[None] | None = None
+        self._lock = threading.Lock()
+
+    def expect(self, length: int) -> None:
+        with self._lock:
+            if length < WORTH or self.compiled is not None or self.missing or self._coming is not None:
+                return
+            pool = ThreadPoolExecutor(1, "kernel")
+            self._coming = pool.submit(self._load, Kernel.AUTO)
+            pool.shutdown(wait=False)
 
     def passes(self, kernel: Kernel, length: int) -> Passes:
         if kernel is Kernel.OFF:
             return self.numpy
         if self.compiled is None:
+            if self._coming is not None:
+                # What numpy did meanwhile would take several times as long.
+                self._coming.result()
             self.seen += length
             if kernel is Kernel.ON or (self.seen >= WORTH and not self.missing):
                 self._load(kernel)
@@ -55,6 +73,11 @@ class Choice:
 
 
 _choice = Choice()
+
+
+def expect(length: int) -> None:
+    """So many bytes will be worked on soon: where that pays, the compiled passes are loaded meanwhile, in a thread."""
+    _choice.expect(length)
 
 
 def passes(kernel: Kernel, length: int) -> Passes:

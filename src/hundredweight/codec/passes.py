@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from hundredweight.codec.statistics import NumpyStatistics, exponents
+from hundredweight.codec.statistics import NumpyStatistics, exponents, leading_mantissa, steps
 from hundredweight.codec.values import ESCAPE, best_mode, empty_parts
 
 if TYPE_CHECKING:
@@ -85,30 +85,19 @@ class Passes(Protocol):
         """Bytes of so many digits, each a symbol or `base - 1` if that is less, lowest first: those of byte i stand a share of
         the symbols apart. And of all symbols that are at least `base - 1` what exceeds it, in order."""
 
+    def unfold(self, packed: Bytes, base: int, symbols: Bytes) -> int:
+        """The digits of those bytes into `symbols`; how many are `base - 1`: to these `exceed` adds the rest."""
+
+    def exceed(self, symbols: Bytes, most: int, excess: Bytes) -> None:
+        """Add what exceeds it to all symbols that are `most`, as many as `excess` has."""
+
+    def gaps(self, symbols: Bytes) -> tuple[Bytes, Bytes]:
+        """How many zeros stand before each symbol that is not zero, 255 for as many and more to come; and those less one."""
+
 
 def pieces(length: int, size: int = PIECE) -> Iterator[slice]:
     for start in range(0, length, size):
         yield slice(start, min(start + size, length))
-
-
-def steps(raw: Bits, base: Bits) -> NDArray[Any]:
-    """Signed differences in the frame of the base."""
-    width = raw.dtype.itemsize
-    signed = np.dtype(f"<i{width}")
-    top = raw.dtype.type(1 << (8 * width - 1))
-    rest = raw.dtype.type((1 << (8 * width - 1)) - 1)
-    turned: NDArray[Any] = (raw ^ (base & top)).view(signed)
-    flip = turned >> signed.type(8 * width - 1)
-    flip &= signed.type(int(rest))
-    turned ^= flip
-    turned -= (base & rest).view(signed)
-    return turned
-
-
-def leading_mantissa(base: Bits, kind: Kind) -> NDArray[np.uint8]:
-    """The eight bits below the exponent, of a kind that has as many."""
-    shifted: Bits = base >> base.dtype.type(kind.mantissa - 8)
-    return shifted.astype(np.uint8)
 
 
 class NumpyPartition:
@@ -242,3 +231,24 @@ class NumpyPasses:
             part = capped[place * share : (place + 1) * share]
             packed[: len(part)] += part * np.uint8(base**place)
         return packed, symbols[capped == most] - most
+
+    def unfold(self, packed: Bytes, base: int, symbols: Bytes) -> int:
+        share = len(packed)
+        rest = packed
+        for start in range(0, len(symbols), max(share, 1)):
+            part = symbols[start : start + share]
+            higher = rest // np.uint8(base)
+            part[:] = (rest - higher * np.uint8(base))[: len(part)]
+            rest = higher
+        return int(np.count_nonzero(symbols == base - 1))
+
+    def exceed(self, symbols: Bytes, most: int, excess: Bytes) -> None:
+        symbols[np.flatnonzero(symbols == most)] += excess
+
+    def gaps(self, symbols: Bytes) -> tuple[Bytes, Bytes]:
+        positions = np.flatnonzero(symbols != 0)
+        gaps = np.diff(positions, prepend=-1) - 1
+        longer = gaps // 255
+        coded = np.full(len(positions) + int(longer.sum()), 255, np.uint8)
+        coded[np.cumsum(longer + 1) - 1] = gaps - 255 * longer
+        return coded, symbols[positions] - np.uint8(1)

@@ -11,11 +11,11 @@ Everything is decided on a sample, and in integers: the same bytes must come out
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hundredweight.codec.passes import UNCHANGED, Grouping, leading_mantissa, steps
+from hundredweight.codec.passes import UNCHANGED, Grouping
 from hundredweight.codec.statistics import GROUP, LOG, SAMPLE, STILL
 
 if TYPE_CHECKING:
@@ -51,46 +51,6 @@ def trailing_zeros(raw: Bits, base: Bits) -> int:
         if found <= 0:
             return 0
     return found
-
-
-def drift(raw: Bits, base: Bits, kind: Kind) -> NDArray[np.int32] | None:
-    """What weight decay alone does to an element, by its leading mantissa bits; None where no rows show it.
-
-    AdamW multiplies a weight by 1 - rate * decay at each step, even where the gradient is zero, and each product is rounded: in
-    units of the last place the sum of all steps depends on the mantissa alone. Such rows have steps of one sign and like size.
-    """
-    whole = len(raw) // GROUP
-    if kind.mantissa != 23 or whole < 64:
-        return None
-    rows, frames = (side[: whole * GROUP].reshape(-1, GROUP) for side in (raw, base))
-    for most in (128, 1024):
-        every = (whole - 1) // most + 1
-        frame = frames[::every]
-        moved = steps(rows[::every], frame)
-        quiet = _quiet(moved)
-        if int(np.count_nonzero(quiet)) * 32 < len(quiet):
-            return None
-    found = moved[quiet].reshape(-1).astype(np.int64)
-    leading = leading_mantissa(frame[quiet].reshape(-1), kind).astype(np.int64)
-    low, span = int(found.min()), int(found.max()) - int(found.min()) + 1
-    if span <= 4096:
-        seen = np.bincount(leading * span + (found - low), minlength=256 * span).reshape(256, span)
-        typical = seen.argmax(axis=1) + low
-    else:
-        sums = np.bincount(leading, weights=found, minlength=256).astype(np.int64)
-        typical = sums // np.maximum(np.bincount(leading, minlength=256), 1)
-    known = np.bincount(leading, minlength=256) > 0
-    # An entry without a sample takes its neighbour's: the steps grow with the mantissa.
-    typical = typical[np.maximum.accumulate(np.where(known, np.arange(256), 0))]
-    return typical.astype(np.int32) if typical.any() else None
-
-
-def _quiet(moved: NDArray[Any]) -> NDArray[np.bool_]:
-    """Rows whose steps have one sign and like size."""
-    least, most = moved.min(axis=1).astype(np.int64), moved.max(axis=1).astype(np.int64)
-    near, far = np.minimum(abs(least), abs(most)), np.maximum(abs(least), abs(most))
-    quiet: NDArray[np.bool_] = ((least > 0) == (most > 0)) & (far > 0) & (far <= 3 * near + 8) & (far < 1 << 24)
-    return quiet
 
 
 def make(values: Bits, base: Bits, kind: Kind, statistics: Statistics) -> Plan:

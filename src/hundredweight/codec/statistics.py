@@ -33,6 +33,15 @@ EXPONENTS = 48
 FEW = 64
 """A context should hold this fraction of all."""
 
+FEWEST = 64
+"""Groups that a segment must have for its drift to be looked for."""
+ROWS = (128, 1024)
+"""Of about so many groups it is told: first whether there is any at all."""
+RARE = 32
+"""One of so many at least must show it."""
+SPAN = 4096
+"""So many different steps are counted each by itself; of more the mean is taken."""
+
 # Logarithms to base 2 in 1/256, of the counts that a sample can have: floating point must not decide between two plans.
 LOG = np.rint(np.log2(np.maximum(np.arange(2 * SAMPLE), 1)) * 256).astype(np.int64)
 
@@ -53,6 +62,14 @@ class Allotment:
 class Statistics(Protocol):
     """One way to take them."""
 
+    def drift(self, raw: Bits, base: Bits, kind: Kind) -> NDArray[np.int32] | None:
+        """What weight decay alone does to an element, by its leading mantissa bits; None where no rows show it.
+
+        AdamW multiplies a weight by 1 - rate * decay at each step, even where the gradient is zero, and each product is rounded:
+        in units of the last place the sum of all steps depends on the mantissa alone. Such rows have steps of one sign and like
+        size.
+        """
+
     def survey(self, values: Bits) -> tuple[Bytes, Ints]:
         """The level of each group of `GROUP` values (twice the mean bit length of a quarter of them) or `STILL`; and how many
         groups have each level."""
@@ -66,6 +83,26 @@ class Statistics(Protocol):
     def allot(self, seen: Ints, first: int, width: int, levels: Ints) -> Allotment:
         """A context for each class and exponent, by mean bit length. `levels` are those of the classes as wholes, in case
         that the sample has none of them."""
+
+
+def steps(raw: Bits, base: Bits) -> NDArray[Any]:
+    """Signed differences in the frame of the base."""
+    width = raw.dtype.itemsize
+    signed = np.dtype(f"<i{width}")
+    top = raw.dtype.type(1 << (8 * width - 1))
+    rest = raw.dtype.type((1 << (8 * width - 1)) - 1)
+    turned: NDArray[Any] = (raw ^ (base & top)).view(signed)
+    flip = turned >> signed.type(8 * width - 1)
+    flip &= signed.type(int(rest))
+    turned ^= flip
+    turned -= (base & rest).view(signed)
+    return turned
+
+
+def leading_mantissa(base: Bits, kind: Kind) -> NDArray[np.uint8]:
+    """The eight bits below the exponent, of a kind that has as many."""
+    shifted: Bits = base >> base.dtype.type(kind.mantissa - 8)
+    return shifted.astype(np.uint8)
 
 
 def exponents(base: Bits, kind: Kind) -> NDArray[np.uint8]:
@@ -110,6 +147,32 @@ def _exponent(bits: NDArray[Any], mantissa: int, bias: int) -> NDArray[np.uint8]
 class NumpyStatistics:
     """Numpy alone. Without state."""
 
+    def drift(self, raw: Bits, base: Bits, kind: Kind) -> NDArray[np.int32] | None:
+        whole = len(raw) // GROUP
+        if kind.mantissa != 23 or whole < FEWEST:
+            return None
+        rows, frames = (side[: whole * GROUP].reshape(-1, GROUP) for side in (raw, base))
+        for most in ROWS:
+            every = (whole - 1) // most + 1
+            frame = frames[::every]
+            moved = steps(rows[::every], frame)
+            quiet = _quiet(moved)
+            if int(np.count_nonzero(quiet)) * RARE < len(quiet):
+                return None
+        found = moved[quiet].reshape(-1).astype(np.int64)
+        leading = leading_mantissa(frame[quiet].reshape(-1), kind).astype(np.int64)
+        low, span = int(found.min()), int(found.max()) - int(found.min()) + 1
+        if span <= SPAN:
+            seen = np.bincount(leading * span + (found - low), minlength=256 * span).reshape(256, span)
+            typical = seen.argmax(axis=1) + low
+        else:
+            sums = np.bincount(leading, weights=found, minlength=256).astype(np.int64)
+            typical = sums // np.maximum(np.bincount(leading, minlength=256), 1)
+        known = np.bincount(leading, minlength=256) > 0
+        # An entry without a sample takes its neighbour's: the steps grow with the mantissa.
+        typical = typical[np.maximum.accumulate(np.where(known, np.arange(256), 0))]
+        return typical.astype(np.int32) if typical.any() else None
+
     def survey(self, values: Bits) -> tuple[Bytes, Ints]:
         rows = values.reshape(-1, GROUP)
         lengths = bit_lengths(rows[:, ::LOOKED_AT].reshape(-1)).view(np.uint64).reshape(-1, GROUP // 32)
@@ -148,6 +211,14 @@ class NumpyStatistics:
         table = context.reshape(-1, EXPONENTS)[:, columns].reshape(-1).astype(np.uint8)
         lows = tuple((costs.argmin(axis=1) * STEP).tolist())
         return Allotment(table, lows, int(costs.min(axis=1).sum()), int(counts.sum()))
+
+
+def _quiet(moved: NDArray[Any]) -> NDArray[np.bool_]:
+    """Rows whose steps have one sign and like size."""
+    least, most = moved.min(axis=1).astype(np.int64), moved.max(axis=1).astype(np.int64)
+    near, far = np.minimum(abs(least), abs(most)), np.maximum(abs(least), abs(most))
+    quiet: NDArray[np.bool_] = ((least > 0) == (most > 0)) & (far > 0) & (far <= 3 * near + 8) & (far < 1 << 24)
+    return quiet
 
 
 def _sums(lengths: NDArray[np.uint64]) -> NDArray[np.uint16]:

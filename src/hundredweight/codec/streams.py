@@ -26,6 +26,7 @@ EMPTY, CONSTANT, STORED, PACKED = range(4)
 FRAME_START = b"\x28\xb5\x2f\xfd\x00"
 WINDOW = b"\x70"
 MAX_VARINT = 5
+CONSTANT_SAMPLE = 64
 NOISE_SAMPLE = 128
 """Of so many bytes of noise four fifths differ from each other."""
 
@@ -159,7 +160,8 @@ class Writer:
         """Whether the run is empty or of one byte, and done."""
         if not len(data):
             return True
-        if data[0] != data[-1] or (data != data[0]).any():
+        # A few of them first: to compare all takes the interpreter's lock away and back, which threads wait for.
+        if data[0] != data[-1] or len(set(data[:CONSTANT_SAMPLE].tobytes())) > 1 or (data != data[0]).any():
             return False
         self.parts.append(bytes((CONSTANT, int(data[0]))))
         return True

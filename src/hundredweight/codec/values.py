@@ -97,7 +97,7 @@ def read_values(reader: Reader, counts: NDArray[np.int64], bits: np.dtype[Any], 
     for index, count in enumerate(counts.tolist()):
         head = reader.byte()
         runs.lows[index] = (head & LOW) * STEP
-        _read_symbols(reader, symbols[start : start + count], head & ~LOW)
+        _read_symbols(reader, symbols[start : start + count], head & ~LOW, passes)
         start += count
     if len(counts) and int(runs.lows.max()) >= 8 * bits.itemsize:
         raise CodecError("a block splits values below their lowest bit")
@@ -114,18 +114,18 @@ def _write_symbols(writer: Writer, symbols: Bytes, low: int, mode: int, passes: 
     if mode == SINGLE:
         writer.symbols(symbols)
     elif mode == SPARSE:
-        _write_sparse(writer, symbols)
+        _write_sparse(writer, symbols, passes)
     else:
         _write_digits(writer, symbols, BASE[mode], passes)
 
 
-def _read_symbols(reader: Reader, symbols: Bytes, mode: int) -> None:
+def _read_symbols(reader: Reader, symbols: Bytes, mode: int, passes: Passes) -> None:
     if mode == SINGLE:
         symbols[:] = reader.run(len(symbols))
     elif mode == SPARSE:
         _read_sparse(reader, symbols)
     elif mode in BASE:
-        _read_digits(reader, symbols, BASE[mode])
+        _read_digits(reader, symbols, BASE[mode], passes)
     else:
         raise CodecError(f"symbols in a block are of unknown kind {mode}")
 
@@ -150,33 +150,18 @@ def _write_digits(writer: Writer, symbols: Bytes, base: int, passes: Passes) -> 
     writer.symbols(excess)
 
 
-def _read_digits(reader: Reader, symbols: Bytes, base: int) -> None:
-    share = -(-len(symbols) // DIGITS[base])
-    rest = reader.run(share)
-    for place in range(DIGITS[base]):
-        part = symbols[place * share : (place + 1) * share]
-        higher = rest // np.uint8(base)
-        part[:] = (rest - higher * np.uint8(base))[: len(part)]
-        rest = higher
-    more = np.flatnonzero(symbols == base - 1)
-    symbols[more] += reader.run(len(more))
+def _read_digits(reader: Reader, symbols: Bytes, base: int, passes: Passes) -> None:
+    more = passes.unfold(reader.run(-(-len(symbols) // DIGITS[base])), base, symbols)
+    passes.exceed(symbols, base - 1, reader.run(more))
 
 
-def _write_sparse(writer: Writer, symbols: Bytes) -> None:
-    positions = np.flatnonzero(symbols != 0)
-    writer.varint(len(positions))
-    if not len(positions):
-        return
-    gaps = np.diff(positions, prepend=-1) - 1
-    longer = gaps // 255
-    if longer.any():
-        coded = np.full(len(positions) + int(longer.sum()), 255, np.uint8)
-        coded[np.cumsum(longer + 1) - 1] = gaps - 255 * longer
-    else:
-        coded = gaps.astype(np.uint8)
-    writer.varint(len(coded) - len(positions))
-    writer.symbols(coded)
-    writer.symbols(symbols[positions] - np.uint8(1))
+def _write_sparse(writer: Writer, symbols: Bytes, passes: Passes) -> None:
+    coded, rest = passes.gaps(symbols)
+    writer.varint(len(rest))
+    if len(rest):
+        writer.varint(len(coded) - len(rest))
+        writer.symbols(coded)
+        writer.symbols(rest)
 
 
 def _read_sparse(reader: Reader, symbols: Bytes) -> None:
