@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
@@ -23,9 +22,10 @@ from hundredweight.store import staged_pack
 from hundredweight.store.objects import ObjectMismatch
 from hundredweight.store.pack import PackStreamWriter
 from hundredweight.store.packer import Packer
-from hundredweight.store.reader import ObjectReader
+from hundredweight.store.reader import Link, ObjectReader
 from hundredweight.store.staged import PartsMissing
 from hundredweight.store.staged_pack import BaseUnreadable, StagedPack
+from hundredweight.store.turns import Turns
 from tests.hub.blocks_client import identity, made, recipe_by_hand, stream_of
 from tests.store.memory_packs import MemoryPacks
 from tests.store.weights import arrays, fine_tuned, oid_of, recipe_of, safetensors_of
@@ -43,7 +43,7 @@ class Hub:
         self.packs = MemoryPacks()
         self.reader = ObjectReader(self.packs, self.packs, workers=1)
         self.pool = ThreadPoolExecutor(2)
-        self.turns = threading.Semaphore(2)
+        self.turns = Turns(2)
         self._names = count()
 
     def open(self, stream: bytes, data: bytes, bases: tuple[bytes, ...] = (), name: str = "") -> StagedPack:
@@ -227,6 +227,43 @@ def test_streams_take_turns(hub: Hub) -> None:
     assert not upload.finish(0.05)
     hub.turns.release()
     assert upload.finish(LONG)
+
+
+def test_a_stream_of_long_segments_has_its_turn_alone(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staged_pack, "LONG", 1000)
+    upload = hub.open(STREAM, WHOLE)
+    send(upload, STREAM)
+    hub.turns.acquire()
+    assert not upload.finish(0.2)
+    assert upload._next == 0
+    hub.turns.release()
+    assert upload.finish(LONG)
+    assert hub.turns.acquire(0, alone=True)
+    hub.publish(upload)
+    assert hub.get(WHOLE) == WHOLE
+
+
+def test_segments_of_the_store_are_looked_up_many_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = hub.open(STREAM, WHOLE)
+    send(first, STREAM)
+    assert first.finish(LONG)
+    hub.publish(first)
+    pieces = PIECES[::-1]
+    stream = stream_of(recipe_by_hand(pieces), [])
+    upload = hub.open(stream, b"".join(pieces))
+    upload._allowed = {identity(piece): 0 for piece in pieces}
+    asked: list[int] = []
+    chains = hub.reader.chains
+
+    def counted(ids: Iterable[bytes]) -> dict[bytes, list[Link]]:
+        wanted = list(ids)
+        asked.append(len(wanted))
+        return chains(wanted)
+
+    monkeypatch.setattr(hub.reader, "chains", counted)
+    send(upload, stream)
+    assert upload.finish(LONG)
+    assert asked == [len(PIECES)]
 
 
 def test_a_damaged_base_is_told_as_such(hub: Hub) -> None:

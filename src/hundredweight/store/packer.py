@@ -22,7 +22,7 @@ from hundredweight.codec.errors import CodecError
 from hundredweight.store.bases import Candidate, Candidates
 from hundredweight.store.catalog import Location, PackMissing
 from hundredweight.store.pack import MAX_DEPTH, PackDamaged
-from hundredweight.store.reader import SegmentDamaged, SegmentMissing
+from hundredweight.store.reader import PackedSource, SegmentDamaged, SegmentMissing
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -340,6 +340,8 @@ class SourceBases:
                 raise SegmentMissing(identity)
             return self._stored.segment(identity)
         source, offset, size = self._places[identity]
+        if isinstance(source, PackedSource):
+            return source.segment(identity)
         data = source.read(offset, size)
         if blake3(data).digest() != identity:
             raise SegmentDamaged(identity, "", "the object that has it changed")

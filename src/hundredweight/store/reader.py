@@ -12,7 +12,7 @@ from blake3 import blake3
 
 from hundredweight.base.allocator import keep_freed_memory
 from hundredweight.base.errors import DamageError
-from hundredweight.codec import block
+from hundredweight.codec import block, kernel
 from hundredweight.codec.errors import CodecError
 from hundredweight.store.catalog import PackMissing
 from hundredweight.store.pack import MAX_DEPTH
@@ -89,6 +89,7 @@ class ObjectReader:
         numbers = recipe.locate(start, end)
         if not numbers:
             return
+        kernel.expect(end - start)
         at = sum(segment.size for segment in recipe.segments[: numbers.start])
         for data in self._in_order(recipe.segments[numbers.start : numbers.stop]):
             first, last = max(start - at, 0), min(end - at, len(data))
@@ -99,12 +100,12 @@ class ObjectReader:
         """As the catalog's: where those of `ids` stand that are stored."""
         return self._catalog.segments(ids)
 
-    def segment(self, identity: bytes) -> Buffer:
-        """One segment, verified. Raises as `read` does."""
+    def segment(self, identity: bytes, chain: Sequence[Link] | None = None) -> Buffer:
+        """One segment, verified; by its `chain`, where the caller looked up many at once. Raises as `read` does."""
         kept = self._kept.get(identity)
         if kept is not None:
             return kept
-        data = self._decode(self.chains([identity])[identity])
+        data = self._decode(self.chains([identity])[identity] if chain is None else chain)
         self._kept.put(identity, data)
         return data
 
@@ -174,7 +175,7 @@ class ObjectReader:
                 break
         return {identity: _chain(identity, known) for identity in wanted}
 
-    def _decode(self, chain: list[Link]) -> Buffer:
+    def _decode(self, chain: Sequence[Link]) -> Buffer:
         """The raw bytes of the chain's first segment, looked up anew where a repack moved it meanwhile."""
         for attempt in range(ATTEMPTS):
             try:
@@ -185,7 +186,7 @@ class ObjectReader:
                 chain = self.chains([chain[0].id])[chain[0].id]
         raise AssertionError
 
-    def _decode_once(self, chain: list[Link]) -> Buffer:
+    def _decode_once(self, chain: Sequence[Link]) -> Buffer:
         first = 0
         base: Buffer | None = None
         for place, link in enumerate(chain):
@@ -194,19 +195,29 @@ class ObjectReader:
             if base is not None:
                 break
         todo = chain[: first if base is not None else first + 1]
-        for link in reversed(todo):
-            base = self._decode_link(link, base)
+        try:
+            return self._follow(todo, base, every=False)
+        except SegmentDamaged:
+            if len(todo) == 1:
+                raise
+            # Any of them may be the one: now each is checked.
+            return self._follow(todo, base, every=True)
+
+    def _follow(self, chain: Sequence[Link], base: Buffer | None, *, every: bool) -> Buffer:
+        """Decode a chain from its end, on `base`. Without `every` only what comes out is checked: it is right only if all is."""
+        for link in reversed(chain):
+            base = self._decode_link(link, base, check=every or link is chain[0])
         assert base is not None
         return base
 
-    def _decode_link(self, link: Link, base: Buffer | None) -> Buffer:
+    def _decode_link(self, link: Link, base: Buffer | None, *, check: bool) -> Buffer:
         location = link.location
         stored = self._packs.read(location.pack, location.offset, location.stored)
         try:
             data = block.decode(stored, location.size, base)
         except CodecError as error:
             raise SegmentDamaged(link.id, location.pack, str(error)) from error
-        if blake3(data).digest() != link.id:
+        if check and blake3(data).digest() != link.id:
             raise SegmentDamaged(link.id, location.pack, "its content has another hash")
         return data
 
@@ -260,6 +271,10 @@ class PackedSource:
         self._recipe = recipe
         self._offsets = recipe.offsets()
         self.size = recipe.size
+
+    def segment(self, identity: bytes) -> Buffer:
+        """One of its segments, verified. Raises as `ObjectReader.read` does."""
+        return self._reader.segment(identity)
 
     def read(self, offset: int, length: int) -> bytes:
         """Raises as `ObjectReader.read` does."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -33,13 +34,13 @@ from hundredweight.store.staged import PartsMissing, StagedStream
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from concurrent.futures import Executor, Future
-    from threading import Semaphore
 
     from hundredweight.backend.interface import Stage
     from hundredweight.base.ids import Oid
     from hundredweight.store.pack import BlockRecord
-    from hundredweight.store.reader import ObjectReader
+    from hundredweight.store.reader import Link, ObjectReader
     from hundredweight.store.recipe import Segment
+    from hundredweight.store.turns import Turns
 
     Buffer = bytes | bytearray | memoryview
 
@@ -53,6 +54,11 @@ MANY, LEAST_MEAN = 4096, 4096
 """An object of more segments than that has so many bytes in each, in the mean: what is known of them is kept in memory."""
 SLICE = 2.0
 """Seconds that one stream is worked on while others may wait for their turn."""
+LONG = 8 << 20
+"""Bytes of the longest segment that the rules of cutting make. Longer ones may come, and take that much more memory."""
+PLANNED = 64
+"""Segments whose places in the store are looked up at once."""
+MOST_CHAINS = 512
 PATIENCE = 60.0
 """Seconds for which work goes on that nobody asks for any more: a few bytes may ask for hours of it."""
 
@@ -83,11 +89,11 @@ class StagedPack(StagedStream):
         allowed: Mapping[bytes, int],
         reader: ObjectReader,
         pool: Executor,
-        turns: Semaphore,
+        turns: Turns,
     ) -> None:
         """`size` is the stream's, `digest` the BLAKE3-256 that it should have. `allowed` are segments of the store that
         may serve, with the number of deltas that lead to each. `pool` decodes; `turns` bounds how many streams are decoded
-        at a time. Raises `BackendFailed`."""
+        at a time, and lets one with long segments have it alone. Raises `BackendFailed`."""
         self.oid = oid
         self.name = ""
         self.total = 0
@@ -108,6 +114,9 @@ class StagedPack(StagedStream):
         self._check: RecipeCheck | None = None
         self._next = 0
         self._coming: deque[tuple[Future[Buffer], Segment]] = deque()
+        self._chains: dict[bytes, list[Link]] = {}
+        self._long = False
+        self._alone = False
         self._fault: CwtError | None = None
         self.published = False
         super().__init__(stage, size, part_size, self._take)
@@ -121,8 +130,10 @@ class StagedPack(StagedStream):
         """As in `StagedStream`; taking turns with other streams."""
         end = time.monotonic() + seconds
         while True:
-            if not self._turns.acquire(timeout=max(0.0, end - time.monotonic())):
+            alone = self._long
+            if not self._turns.acquire(max(0.0, end - time.monotonic()), alone=alone):
                 return False
+            self._alone = alone
             before = self._place()
             try:
                 whole = super().follow(min(SLICE, end - time.monotonic()))
@@ -131,8 +142,9 @@ class StagedPack(StagedStream):
                     with self._following:
                         self._check_recipe()
             finally:
-                self._turns.release()
-            if whole or self._place() == before or time.monotonic() >= end:
+                self._alone = False
+                self._turns.release(alone=alone)
+            if whole or time.monotonic() >= end or (self._place() == before and self._long == alone):
                 return whole
 
     def finish(self, seconds: float) -> bool:
@@ -218,6 +230,7 @@ class StagedPack(StagedStream):
         if self._fault is not None:
             raise self._fault
         try:
+            self._plan({record.base for record in self._records if not isinstance(record, RecipeRecord)})
             while self._records:
                 if not self._proceed(self._records[0], end):
                     return False
@@ -232,6 +245,7 @@ class StagedPack(StagedStream):
         self._stream.rewind(self._records[0] if self._records else None)
         self._records.clear()
         self._followed = self._stream.offset
+        self._chains.clear()
 
     def _place(self) -> tuple[int, int, int]:
         """How far it is: where it stays the same there is nothing to do until more comes, or somebody asks again."""
@@ -242,6 +256,8 @@ class StagedPack(StagedStream):
         if isinstance(record, RecipeRecord):
             self._begin(record)
             return True
+        if self._long and not self._alone:
+            return False
         if record is None:
             self._stream.finish()
         segments = self._known_recipe().segments
@@ -260,6 +276,7 @@ class StagedPack(StagedStream):
         if len(recipe.segments) > MANY and recipe.size < len(recipe.segments) * LEAST_MEAN:
             raise self._refuse(f"{len(recipe.segments)} segments are too many for {recipe.size} bytes")
         self._recipe = recipe
+        self._long = max((segment.size for segment in recipe.segments), default=0) > LONG
         self._check = RecipeCheck(recipe)
         self._index.add_recipe(recipe.oid, record.offset, len(record.data), recipe.size)
 
@@ -274,7 +291,8 @@ class StagedPack(StagedStream):
         if (record.base is not None) != block.uses_base(record.data):
             raise self._refuse(f"segment '{record.id.hex()[:12]}' names a base that it does not use, or none")
         self._index.add_block(record.id, record.offset, len(record.data), record.size, record.base, depth)
-        job = self._pool.submit(self._decode, record.id, record.data, record.size, record.base)
+        chain = None if record.base is None else self._chains.get(record.base)
+        job = self._pool.submit(self._decode, record.id, record.data, record.size, record.base, chain)
         self._submit(job, segments[self._next])
         self._depths[record.id] = depth
         self._next += 1
@@ -283,8 +301,22 @@ class StagedPack(StagedStream):
         """A segment of the object that is not sent: it is in the store, or came before."""
         if segment.id not in self._depths and segment.id not in self._allowed:
             raise self._refuse(f"segment '{segment.id.hex()[:12]}' did not come")
-        self._submit(self._pool.submit(self._raw, segment.id, segment.size), segment)
+        if segment.id not in self._chains:
+            ahead = self._known_recipe().segments[self._next : self._next + PLANNED]
+            self._plan({each.id for each in ahead})
+        self._submit(self._pool.submit(self._raw, segment.id, segment.size, self._chains.get(segment.id)), segment)
         self._next += 1
+
+    def _plan(self, ids: set[bytes | None]) -> None:
+        """Look up those of the store at once: it takes as long as for one."""
+        stored = {each for each in ids if each is not None and each in self._allowed and each not in self._depths}
+        wanted = stored - self._chains.keys()
+        if len(wanted) > 1:
+            if len(self._chains) > MOST_CHAINS:
+                self._chains.clear()
+            # Where one is missing or damaged, whoever needs that one is told.
+            with suppress(DamageError):
+                self._chains |= self._reader.chains(wanted)
 
     def _submit(self, job: Future[Buffer], segment: Segment) -> None:
         self._coming.append((job, segment))
@@ -311,19 +343,22 @@ class StagedPack(StagedStream):
 
     # In the pool.
 
-    def _decode(self, identity: bytes, data: Buffer, size: int, base: bytes | None) -> Buffer:
+    def _decode(
+        self, identity: bytes, data: Buffer, size: int, base: bytes | None, chain: Sequence[Link] | None = None
+    ) -> Buffer:
+        """`chain` is the base's, where it was looked up."""
         try:
-            raw = block.decode(data, size, None if base is None else self._raw(base))
+            raw = block.decode(data, size, None if base is None else self._raw(base, chain=chain))
         except CodecError as error:
             raise self._refuse(f"segment '{identity.hex()[:12]}': {error}") from error
         if blake3(raw).digest() != identity:
             raise self._refuse(f"segment '{identity.hex()[:12]}' has another content than its id")
         return raw
 
-    def _raw(self, identity: bytes, size: int = -1) -> Buffer:
+    def _raw(self, identity: bytes, size: int = -1, chain: Sequence[Link] | None = None) -> Buffer:
         entry = self._index.entry(identity)
         if entry is None:
-            raw = self._reader.segment(identity)
+            raw = self._reader.segment(identity, chain)
         else:
             offset, stored, length, base, _ = entry
             data = bytearray(stored)

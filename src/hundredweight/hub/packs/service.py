@@ -20,6 +20,7 @@ from hundredweight.store.objects import PACKS
 from hundredweight.store.pack import PackDamaged, PackIndex
 from hundredweight.store.reader import ObjectReader
 from hundredweight.store.recipe import Recipe
+from hundredweight.store.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,7 +50,7 @@ class Packs:
         self.reader = ObjectReader(self, self, workers=WORKERS)
         self.pool = ThreadPoolExecutor(WORKERS, "check")
         """Decodes the blocks of all uploads."""
-        self.turns = threading.Semaphore(WORKERS)
+        self.turns = Turns(WORKERS)
         """Bounds how many uploads are decoded at a time, and with it the memory that this takes."""
 
     def close(self) -> None:
