@@ -19,7 +19,7 @@ from hundredweight.codec import block
 from hundredweight.hub.objects import staging
 from hundredweight.hub.packs.background import BackgroundPacker
 from hundredweight.hub.packs.service import Packs
-from hundredweight.protocol.blocks import PROBE, Bases, StreamName, probe_url, recipe_url, segments_url, stream_url
+from hundredweight.protocol.blocks import LONG_PROBE, Bases, StreamName, probe_url, recipe_url, segments_url, stream_url
 from hundredweight.protocol.parts import commit_url, part_url
 from hundredweight.store.pack import MAGIC
 from hundredweight.store.recipe import Recipe, Segment
@@ -476,7 +476,11 @@ def test_urls_are_good_for_one_thing(hub: Served, caller: Caller) -> None:
 
 def test_a_probe_takes_a_bounded_body_and_leaves_nothing(hub: Served, caller: Caller) -> None:
     href = probe_url(Blocks(caller, VERSIONS[1]).href)
-    assert [caller.send("POST", href, bytes(size)).status for size in (0, PROBE, PROBE + 1)] == [200, 200, 413]
+    assert [caller.send("POST", href, bytes(size)).status for size in (0, LONG_PROBE, LONG_PROBE + 1)] == [
+        200,
+        200,
+        413,
+    ]
     assert stages(hub) == []
 
 

@@ -241,9 +241,9 @@ def changed(change: Callable[[bytes], Body]) -> Lie:
     return lambda code, body: (code, change(body))
 
 
-def late(seconds: float) -> Lie:
-    """Answers come so late, but for the first two."""
-    waits = itertools.chain((0.0, 0.0), itertools.repeat(seconds))
+def late(seconds: float, but: int = 2) -> Lie:
+    """Answers come so late, but for the first ones."""
+    waits = itertools.chain([0.0] * but, itertools.repeat(seconds))
 
     def wait(code: int, body: bytes) -> tuple[int, Body]:
         time.sleep(next(waits))
@@ -565,6 +565,18 @@ def test_it_goes_the_way_that_is_sooner(
     assert upload(clone, fresh, [OLD]) == []
     assert (liar.count(WHOLE_PUT) > 0) == whole
     assert (liar.count(PROBED) > 0) == (wish == "auto")
+
+
+def test_a_link_that_is_fast_for_a_moment_gets_deltas(
+    clone: Rig, liar: Liar, fresh: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that is limited lets some bytes through at once."""
+    monkeypatch.setattr(choice, "LARGE", len(fresh))
+    monkeypatch.setattr(choice, "FAST", PROBE / 0.1)
+    liar.tell(PROBED, late(1.0, but=3))
+    assert upload(clone, fresh, [OLD]) == []
+    assert liar.count(WHOLE_PUT) == 0
+    assert liar.count(PROBED) == 4
 
 
 def test_a_small_object_is_worth_no_probe(clone: Rig, liar: Liar, fresh: bytes) -> None:

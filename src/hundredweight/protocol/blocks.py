@@ -25,7 +25,7 @@ SMALLEST = 64 << 10
 MAX_BASES = 16
 MAX_RECIPE = 32 << 20
 MAX_RANGES = 100_000
-PROBE = 1 << 20
+PROBE, LONG_PROBE = 1 << 20, 8 << 20
 """Bytes that are timed on their way to the server, where it matters how fast the link is."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _RECIPE = "the digest of a recipe"
@@ -43,7 +43,7 @@ def segments_url(href: str) -> str:
 
 
 def probe_url(href: str) -> str:
-    """POST takes up to `PROBE` bytes of anything and forgets them."""
+    """POST takes up to `LONG_PROBE` bytes of anything and forgets them."""
     return _below(href, "probe")
 
 

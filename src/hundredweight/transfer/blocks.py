@@ -20,7 +20,7 @@ from blake3 import blake3
 from hundredweight.base.errors import CwtError, DamageError, RemoteError
 from hundredweight.base.files import AtomicFile
 from hundredweight.base.trace import trace
-from hundredweight.codec import block
+from hundredweight.codec import block, kernel
 from hundredweight.codec.errors import CodecError
 from hundredweight.protocol.blocks import (
     BLOCKS,
@@ -160,6 +160,7 @@ class BlocksAdapter:
 
     def _upload_blocks(self, job: Job, parts: PartsAdapter, number: int, *, again: bool = True) -> bool:
         """Whether the object went as blocks."""
+        kernel.expect(job.size)
         with AtomicFile("", temp_folder=self._store.temp) as file:
             try:
                 made = self._encode(job, file, number)
@@ -272,6 +273,7 @@ class BlocksAdapter:
         recipe = self._fetch_recipe(job)
         if recipe is None:
             return False
+        kernel.expect(job.size)
         with self._turn, PartFile(self._store, job.oid, job.size) as part:
             if self._store.size(job.oid) == job.size:
                 job.advance(job.size)

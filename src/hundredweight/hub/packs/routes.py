@@ -16,7 +16,7 @@ from hundredweight.hub.objects.parts import COMMIT_SECONDS, take_part
 from hundredweight.hub.packs.catalog import BaseGone
 from hundredweight.hub.packs.exchange import Exchange
 from hundredweight.hub.packs.service import contents_of, pack_key
-from hundredweight.protocol.blocks import PROBE, Bases, StreamName
+from hundredweight.protocol.blocks import LONG_PROBE, Bases, StreamName
 from hundredweight.protocol.blocks import Request as Wanted
 from hundredweight.protocol.message import MEDIA_TYPE
 from hundredweight.store.staged_pack import StagedPack
@@ -74,8 +74,8 @@ async def post_probe(request: Request) -> Response:
     count = 0
     async for chunk in steady_stream(request):
         count += len(chunk)
-        if count > PROBE:
-            raise TooLarge(f"the request's body is longer than {PROBE} bytes")
+        if count > LONG_PROBE:
+            raise TooLarge(f"the request's body is longer than {LONG_PROBE} bytes")
     return Response(b"{}", media_type=MEDIA_TYPE)
 
 
