@@ -62,6 +62,9 @@ if TYPE_CHECKING:
 
     Buffer = bytes | bytearray | memoryview
 
+WORTH_ASKING = 256 << 10
+"""Bytes of the smallest object that is downloaded as blocks: finding bases and a second request take longer than the bytes that
+they save of a smaller one."""
 WORKERS = 2
 MOST_TRIED = 3
 """Objects here that an upload tries as bases; a download names all that are near, so that nothing is sent that is here."""
@@ -257,7 +260,7 @@ class BlocksAdapter:
 
     def download(self, job: Job) -> None:
         """See `Adapter`."""
-        if BLOCKS in job.answer.actions:
+        if BLOCKS in job.answer.actions and job.size >= WORTH_ASKING:
             try:
                 if self._download_blocks(job):
                     return
