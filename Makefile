@@ -23,7 +23,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 .stamps/installed: $(SOURCES) | $(BIN)/python
-	$(PIP) install ".[examples,kernel]"
+	$(PIP) install ".[examples,kernel,plot,sign]"
 	@$(MEND)
 	@mkdir -p .stamps && touch $@
 
