@@ -15,7 +15,15 @@ from hundredweight.base.files import AtomicFile, WriteError
 from hundredweight.base.trace import trace
 from hundredweight.client.facts import facts_of
 from hundredweight.client.tensor_hashes import ModelHashes, TensorFact
-from hundredweight.client.weight_files import BadWeights, CannotOpen, Folder, NotWeights, ObjectNotHere, open_parts
+from hundredweight.client.weight_files import (
+    BadWeights,
+    CannotOpen,
+    Folder,
+    NotWeights,
+    ObjectNotHere,
+    open_parts,
+    open_stored,
+)
 from hundredweight.formats.tensors import shorten
 from hundredweight.protocol.pointer import CUTOFF, try_parse
 
@@ -24,7 +32,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from hundredweight.base.ids import Oid
-    from hundredweight.client.weight_files import Model
+    from hundredweight.client.weight_files import Model, Opened
     from hundredweight.client.workspace import Workspace
     from hundredweight.protocol.pointer import Pointer
 
@@ -127,6 +135,27 @@ def summarise(model: Model, digests: Mapping[str, bytes] | None = None) -> Summa
     rows = tuple(Row(fact, _digest(hashes, fact.name)) for fact in hashes.facts.values())
     notes = tuple(note for part in model.parts for note in part.weights.notes)
     return Summary(model.format, model.size, facts_of(model), notes, rows)
+
+
+def summarise_stored(workspace: Workspace, path: str, pointer: Pointer) -> Summary:
+    """That of an object of the store, from its data; it is kept where it is complete. `path` is what errors call it. Raises
+    `CannotOpen`, `BadWeights` (`NotWeights` where it is none), `DamageError`."""
+    with open_parts(path, _Stored(workspace, pointer), [path]) as model:
+        made = summarise(model)
+    if made.complete:
+        save(workspace, pointer.oid, made)
+    return made
+
+
+class _Stored:
+    """A place where every name is one object of the store."""
+
+    def __init__(self, workspace: Workspace, pointer: Pointer) -> None:
+        self._workspace = workspace
+        self._pointer = pointer
+
+    def open(self, name: str) -> Opened:
+        return open_stored(self._workspace.store, self._pointer, name)
 
 
 def _digest(hashes: ModelHashes, name: str) -> bytes:

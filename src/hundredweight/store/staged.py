@@ -74,9 +74,10 @@ class StagedStream:
         part_size: int,
         feed: Callable[[memoryview], object],
         pool: BlockPool | None = None,
+        checkpoint: Callable[[], Callable[[], object]] | None = None,
     ) -> None:
-        """Takes over what the stage holds. With a `pool`, parts may come in blocks: then `_save` and `_restore` must know a way
-        back. Raises `BackendFailed`."""
+        """Takes over what the stage holds. With a `pool`, parts may come in blocks, and be fed before they are whole:
+        `checkpoint` gives the way back to what was fed when it was called. Raises `BackendFailed`."""
         self.stage = stage
         self.touched = time.monotonic()
         self._layout = PartsState(size, part_size)
@@ -93,7 +94,9 @@ class StagedStream:
         self._halted = False
         self.pool = pool
         self._kept: dict[int, Block] = {}
-        self._saved = -1
+        self._checkpoint = checkpoint
+        self._back: Callable[[], object] | None = None
+        self._back_to = -1
         self._undone: set[int] = set()
         self._buffer: memoryview | None = None
 
@@ -154,10 +157,11 @@ class StagedStream:
         with self._lock:
             self._go_back()
             block = self._kept.pop(self._followed, None)
-            if block is not None and self._saved != (start := self._part_start(self._followed)):
+            start = self._part_start(self._followed)
+            if block is not None and self._checkpoint is not None and self._back_to != start:
                 # Its part may not be whole yet, and be sent anew by somebody else.
-                self._save()
-                self._saved = start
+                self._back = self._checkpoint()
+                self._back_to = start
             after = min((offset for offset in self._kept if offset > self._followed), default=self.size)
         if block is not None:
             self._feed(block.content)
@@ -177,10 +181,10 @@ class StagedStream:
 
     def _go_back(self) -> None:
         """To where the part began that is sent anew, if it was fed in part. With both locks held."""
-        if self._saved in self._undone and self._followed > self._saved:
-            self._restore()
-            self._followed = self._saved
-            self._saved = -1
+        if self._back is not None and self._back_to in self._undone and self._followed > self._back_to:
+            self._back()
+            self._followed = self._back_to
+            self._back, self._back_to = None, -1
         self._undone.clear()
 
     def _let_go(self) -> None:
@@ -231,14 +235,6 @@ class StagedStream:
 
     def _rest(self) -> None:
         """It may be long until more bytes come: hold nothing large meanwhile."""
-
-    def _save(self) -> None:
-        """Remember what was fed so far: here begins a part that may have to be fed anew."""
-        raise NotImplementedError
-
-    def _restore(self) -> None:
-        """Forget what was fed since `_save`."""
-        raise NotImplementedError
 
     # What follows is for `PartWriter`.
 
@@ -382,9 +378,9 @@ class StagedObject(StagedStream):
     ) -> None:
         self.oid = oid
         self._store = store
-        self._hash = self._hash_before = hashlib.sha256()
+        self._hash = hashlib.sha256()
         self._published = False
-        super().__init__(stage, size, part_size, self._update, pool)
+        super().__init__(stage, size, part_size, self._update, pool, self._remember)
 
     def finish(self, seconds: float) -> bool:
         """Check and publish; False when hashing takes longer than `seconds`: call again. Harmless twice.
@@ -408,8 +404,10 @@ class StagedObject(StagedStream):
     def _update(self, data: memoryview) -> None:
         self._hash.update(data)
 
-    def _save(self) -> None:
-        self._hash_before = self._hash.copy()
+    def _remember(self) -> Callable[[], None]:
+        before = self._hash.copy()
 
-    def _restore(self) -> None:
-        self._hash = self._hash_before
+        def back() -> None:
+            self._hash = before
+
+        return back

@@ -16,7 +16,6 @@ from hundredweight.base.trace import trace
 from hundredweight.client import summary, tensor_diff
 from hundredweight.client.remote_recipes import known
 from hundredweight.client.tensor_hashes import KnownHashes, TensorFact
-from hundredweight.client.weight_files import open_parts, open_stored
 from hundredweight.lineage.block import Facts
 from hundredweight.lineage.compare import compare, rows_of
 from hundredweight.protocol.pointer import Pointer
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from hundredweight.client.tensor_diff import TensorDiff
-    from hundredweight.client.weight_files import Opened
     from hundredweight.client.workspace import Workspace
     from hundredweight.lineage.compare import Comparison, Row
     from hundredweight.lineage.experiments import Experiment
@@ -150,20 +148,5 @@ class _Hashes:
                 return KnownHashes(rows)
             if weights.size > READ_AT_ONCE or not store.has(oid, weights.size):
                 return None
-            place = _Stored(self._workspace, Pointer(oid, weights.size))
-            with open_parts(weights.path, place, [weights.path]) as model:
-                told = summary.summarise(model)
-            if told.complete:
-                summary.save(self._workspace, oid, told)
+            told = summary.summarise_stored(self._workspace, weights.path, Pointer(oid, weights.size))
         return KnownHashes(told.rows) if told.complete else None
-
-
-class _Stored:
-    """A place where every name is one object of the store."""
-
-    def __init__(self, workspace: Workspace, pointer: Pointer) -> None:
-        self._workspace = workspace
-        self._pointer = pointer
-
-    def open(self, name: str) -> Opened:
-        return open_stored(self._workspace.store, self._pointer, name)

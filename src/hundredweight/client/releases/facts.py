@@ -11,7 +11,7 @@ from hundredweight.base.trace import trace
 from hundredweight.client import summary
 from hundredweight.client.lineage_settings import of_revision
 from hundredweight.client.remote_recipes import known
-from hundredweight.client.weight_files import NotWeights, open_parts, open_stored
+from hundredweight.client.weight_files import NotWeights
 from hundredweight.formats.identity import TensorDigest, weights_id
 from hundredweight.git.objects import ObjectReader
 from hundredweight.git.patterns import PathFilter
@@ -28,7 +28,6 @@ from hundredweight.protocol.pointer import Pointer, try_parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from hundredweight.client.weight_files import Opened
     from hundredweight.client.workspace import Workspace
     from hundredweight.git.run import Git
     from hundredweight.lineage.fields import Value
@@ -124,24 +123,9 @@ def weights_id_of(workspace: Workspace, weights: Weights, *, read: bool = False)
 
 def _read(workspace: Workspace, path: str, pointer: Pointer) -> summary.Summary | None:
     try:
-        with open_parts(path, _Stored(workspace, pointer), [path]) as model:
-            made = summary.summarise(model)
+        return summary.summarise_stored(workspace, path, pointer)
     except NotWeights:
         return None
-    if made.complete:
-        summary.save(workspace, pointer.oid, made)
-    return made
-
-
-class _Stored:
-    """A place with one file, which is an object of the store."""
-
-    def __init__(self, workspace: Workspace, pointer: Pointer) -> None:
-        self._workspace = workspace
-        self._pointer = pointer
-
-    def open(self, name: str) -> Opened:
-        return open_stored(self._workspace.store, self._pointer, name)
 
 
 def _from_files(git: Git, revision: str, settings: LineageSettings) -> Facts:

@@ -18,6 +18,7 @@ from hundredweight.store.objects import ObjectMismatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from typing import Self
 
     from starlette.requests import Request
 
@@ -114,23 +115,40 @@ async def receive(request: Request, services: Services, store: Callable[[list[by
 
     Raises `TooSlow`, `ClientDisconnect`, and what `store` raises.
     """
-    uploads = services.uploads
-    uploads.running += 1
-    storing: asyncio.Future[object] | None = None
-    try:
+    async with _Behind(services.uploads) as behind:
         async for parts in _batches(request, services):
-            if storing is not None:
-                await storing
-            storing = asyncio.ensure_future(store(parts))
-            if uploads.crowded:
-                await storing
-        if storing is not None:
-            await storing
-    finally:
-        uploads.running -= 1
-        if storing is not None and not storing.done():
+            await behind.end()
+            behind.begin(store(parts))
+            if services.uploads.crowded:
+                await behind.end()
+        await behind.end()
+
+
+class _Behind:
+    """Storing that goes on behind an upload, one step at a time, while its next bytes are received."""
+
+    def __init__(self, uploads: Uploads) -> None:
+        self._uploads = uploads
+        self._storing: asyncio.Future[object] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._uploads.running += 1
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._uploads.running -= 1
+        if self._storing is not None and not self._storing.done():
             # Threads still use the file; it must not be closed under them.
-            await asyncio.wait([storing])
+            await asyncio.wait([self._storing])
+
+    def begin(self, step: Awaitable[object]) -> None:
+        """The step before has ended."""
+        self._storing = asyncio.ensure_future(step)
+
+    async def end(self) -> None:
+        """Of the step that was begun, if any. Raises what it raises."""
+        if self._storing is not None:
+            await self._storing
 
 
 async def _batches(request: Request, services: Services) -> AsyncIterator[list[bytes]]:
@@ -157,9 +175,6 @@ async def receive_blocks(request: Request, services: Services, writer: PartWrite
     """Take the request's body in as a part. Each piece is copied into a block as it comes, so that its memory serves for the
     next; while one block is stored, the other is filled. `stored` is called after each. With the last block the part
     is finished where the body's end is known by then. Raises `PartRefused`, and as `receive`."""
-    uploads = services.uploads
-    uploads.running += 1
-    storing: asyncio.Future[None] | None = None
     rest, more, at = memoryview(b""), True, writer.start
 
     def store(block: Block, last: bool) -> None:
@@ -168,7 +183,7 @@ async def receive_blocks(request: Request, services: Services, writer: PartWrite
             writer.finish()
         stored()
 
-    try:
+    async with _Behind(services.uploads) as behind:
         while more or rest:
             async with patience(services.settings.idle_seconds) as progress:
                 if not rest:
@@ -181,15 +196,9 @@ async def receive_blocks(request: Request, services: Services, writer: PartWrite
                     rest = block.fill(rest)
                     progress()
             at += block.size
-            if storing is not None:
-                await storing
-            storing = asyncio.ensure_future(in_thread(store, block, not more and not rest))
-        if storing is not None:
-            await storing
-    finally:
-        uploads.running -= 1
-        if storing is not None and not storing.done():
-            await asyncio.wait([storing])
+            await behind.end()
+            behind.begin(in_thread(store, block, not more and not rest))
+        await behind.end()
 
 
 async def _piece(request: Request) -> tuple[memoryview, bool]:
