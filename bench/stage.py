@@ -102,13 +102,17 @@ class Hub:
 
 
 @contextmanager
-def running_hub(folder: Path, *, keep: bool = False) -> Iterator[Hub]:
-    """A hub with an empty data folder in `folder`, on a free port; ended afterwards, and its data removed unless `keep`."""
+def running_hub(folder: Path, *, keep: bool = False, pack: bool = True) -> Iterator[Hub]:
+    """A hub with an empty data folder in `folder`, on a free port; ended afterwards, and its data removed unless `keep`.
+
+    Without `pack` it keeps whole what comes whole.
+    """
     data = folder / "hub"
     log = folder / "hub.log"
+    program = str(Path(sys.executable).parent / "cwt")
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "cwt"), "hub", "serve", "--data", str(data), "--port", "0"],
+            [program, "hub", "serve", "--data", str(data), "--port", "0", f"--pack={pack}"],
             stdout=out,
             stderr=out,
         )

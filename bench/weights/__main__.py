@@ -11,24 +11,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from bench.against_git_lfs import make_clients
 from bench.stage import ROOT, Client
-from bench.weights.parts import (
-    LINKS,
-    Result,
-    checkpoints,
-    codec_alone,
-    history_through_hub,
-    journeys,
-    stored_by_others,
-)
+from bench.weights.diff import diffs
+from bench.weights.links import LINKS, checkpoints, journeys
+from bench.weights.parts import Result, codec_alone, history_through_hub, stored_by_others
 from bench.weights.report import report
 from bench.weights.versions import DTYPES
 
 HISTORIES = {f"history {dtype}": dtype for dtype in DTYPES}
-PARTS = ("others", *HISTORIES, "codec", *LINKS)
+PARTS = ("others", *HISTORIES, "codec", *LINKS, "diff")
 
 
 def main() -> int:
@@ -39,7 +34,6 @@ def main() -> int:
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part (repeatable)")
     parser.add_argument("--report", action="store_true", help="run nothing, make the page of what is there")
     parser.add_argument("--bytes", type=float, default=1.1e9, help="size of the generated checkpoint (default: 1.1e9)")
-    parser.add_argument("--runs", type=int, default=3, help="fine-tunes that travel over each link (default: 3)")
     parser.add_argument("--stock", type=Path, default=ROOT / ".peers" / "git-lfs", help="the stock git-lfs")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks-weights.md")
     options = parser.parse_args()
@@ -56,7 +50,10 @@ def main() -> int:
         clients[0].run("git", "config", "--global", "hundredweight.packs", "true")
         for part in () if options.report else options.part or PARTS:
             print(part, file=sys.stderr, flush=True)
+            begin = time.monotonic()
             found[part] = run_part(part, clients, folder, options)
+            found.setdefault("seconds", {})[part] = time.monotonic() - begin
+            print(f"{part}: {found['seconds'][part]:.0f} s", file=sys.stderr, flush=True)
             results.write_text(json.dumps(found, indent=2) + "\n")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -67,9 +64,12 @@ def main() -> int:
 
 
 def run_part(part: str, clients: list[Client], folder: Path, options: argparse.Namespace) -> Result:
-    if part in LINKS:
-        versions = checkpoints(options.work / f"checkpoints-{options.bytes:.0f}", int(options.bytes), options.runs + 1)
-        return journeys(clients, versions, LINKS[part], folder)
+    if part in LINKS or part == "diff":
+        count = LINKS[part].fine_tunes if part in LINKS else 1
+        versions = checkpoints(options.work / f"checkpoints-{options.bytes:.0f}", int(options.bytes), count + 1)
+        if part in LINKS:
+            return journeys(clients, versions, LINKS[part], folder)
+        return diffs(clients[0], versions, folder)
     from bench.weights.history import make_history  # noqa: PLC0415 - torch is for these parts alone
 
     files = make_history(options.work / "history")

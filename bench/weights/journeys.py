@@ -124,6 +124,10 @@ class Team:
         """What the hub's folder takes once it has come to rest."""
         return settled_size(self.hub.data)
 
+    def rest(self) -> None:
+        """Wait until the hub has packed what it packs in the background."""
+        self.stored()
+
     def _clone_to(self, target: Path, url: str) -> float:
         program = "cwt" if self.client.name == "ours" else "git"
         return self.client.run(program, "clone", "-q", self._address(url), str(target), cwd=self.folder)

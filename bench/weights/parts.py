@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import statistics
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.checkpoint8b import INDEX, Architecture, write_finetune, write_model
 from bench.codec import Coder, Segment, best_of, each, segments_of
-from bench.stage import Client, Hub, running_hub
+from bench.stage import Client, running_hub
 from bench.weights import peers
-from bench.weights.journeys import Passage, Route, Team, route
+from bench.weights.journeys import Team, route
 from bench.weights.versions import DTYPES, VERSIONS, parents
 from hundredweight.codec.block import Profile
 from hundredweight.codec.kernel import Kernel
@@ -23,7 +20,6 @@ MODEL = "model.safetensors"
 TIMED = ("series_step0060_fp32", "series_step0060_bf16", "full_wd0_fp32", "full_wd0_bf16", "base_fp32", "base_bf16")
 REFERENCE = 40
 """Bytes of a reference to a segment that is there already."""
-LINKS: Mapping[str, float | None] = {"loopback": None, "1 Gbit/s": 1000, "100 Mbit/s": 100}
 
 Result = dict[str, object]
 
@@ -89,56 +85,3 @@ def _speeds(kernel: Kernel, changed: Sequence[Segment], workers: int) -> tuple[f
         encode = best_of(2, lambda: each(pool, coder.encode, changed))
         decode = best_of(2, lambda: each(pool, coder.decode, changed, blocks))
     return size / encode, size / decode
-
-
-def checkpoints(folder: Path, size: int, count: int) -> list[dict[str, Path]]:
-    """`count` versions of a generated checkpoint of about `size` bytes, each a fine-tune of the one before; kept in `folder`."""
-    for number in range(count):
-        target = folder / f"v{number}"
-        if (target / INDEX).exists():
-            continue
-        partial = folder / f"v{number}.part"
-        shutil.rmtree(partial, ignore_errors=True)
-        if number:
-            write_finetune(folder / f"v{number - 1}", partial, seed=number)
-        else:
-            write_model(partial, Architecture().scaled(size), seed=0)
-        partial.rename(target)
-    return [{path.name: path for path in sorted((folder / f"v{number}").iterdir())} for number in range(count)]
-
-
-def journeys(
-    clients: Sequence[Client], versions: Sequence[Mapping[str, Path]], mbit: float | None, folder: Path
-) -> Result:
-    """Push of each next version, pull and clone of it, by every client in turn: the median seconds and bytes of each."""
-    passages: dict[str, dict[str, list[Passage]]] = {}
-    with ExitStack() as stack:
-        teams: list[tuple[Team, Route]] = []
-        for client in clients:
-            place = folder / f"team-{client.name}"
-            place.mkdir()
-            hub: Hub = stack.enter_context(running_hub(place))
-            teams.append((Team(client, hub, place), stack.enter_context(route(hub, mbit))))
-        for team, _ in teams:
-            team.start(versions[0])
-        for version in versions[1:]:
-            for team, way in teams:
-                team.commit(version)
-                passages.setdefault("push", {}).setdefault(team.client.name, []).append(team.push(way))
-                team.stored()
-                passages.setdefault("pull", {}).setdefault(team.client.name, []).append(team.pull(way))
-                team.check(team.follower, version)
-                passages.setdefault("clone", {}).setdefault(team.client.name, []).append(team.clone(way, version))
-    for team, _ in teams:
-        shutil.rmtree(team.folder)
-    operations = {operation: {name: _median(runs) for name, runs in by.items()} for operation, by in passages.items()}
-    return {"size": sum(path.stat().st_size for path in versions[0].values()), "operations": operations}
-
-
-def _median(runs: Sequence[Passage]) -> Result:
-    return {
-        "seconds": statistics.median(run.seconds for run in runs),
-        "up": statistics.median(run.up for run in runs),
-        "down": statistics.median(run.down for run in runs),
-        "runs": len(runs),
-    }

@@ -6,7 +6,9 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.weights.diff import FILE_MIB
 from bench.weights.versions import VERSIONS
+from hundredweight.store.pack import MAX_DEPTH
 
 STORED_BOUNDS = {"fp32": 30.0, "bf16": 13.5}
 WIRE_BOUND = 1.02
@@ -14,6 +16,10 @@ WIRE_BOUND = 1.02
 SPEED_BOUNDS = {"encode": (0.35, 0.18), "decode": (0.5, 0.2)}
 WORKERS_BOUND = 1.6
 RATIO_BOUNDS = {"loopback": 1.3, "1 Gbit/s": 0.8, "100 Mbit/s": 0.45}
+# Seconds to tell which tensors changed, and GB/s of all statistics.
+NAMES_BOUND = 1.0
+DIFF_BOUND = 0.8
+FILE_GB = FILE_MIB * (1 << 20) / 1e9
 
 Found = Mapping[str, Any]
 
@@ -36,7 +42,7 @@ def report(found: Found, stock: str, *, joined: bool) -> str:
             "Its parts ran one by one, at different times, with code that changed between them: figures of one table belong",
             "together, those of different tables need not.",
         ]
-    lines += _stored(found) + _wire(found) + _codec(found) + _journeys(found)
+    lines += _stored(found) + _wire(found) + _codec(found) + _journeys(found) + _diffs(found) + _durations(found)
     return "\n".join(lines) + "\n"
 
 
@@ -121,7 +127,8 @@ def _journeys(found: Found) -> list[str]:
     lines = ["", "## A fine-tune on its way", ""]
     lines += [
         "A generated checkpoint in four shards (bench/checkpoint8b.py) and fine-tunes that change every tensor; medians; each",
-        "client against a hub of its own, over loopback and over a link that a proxy shapes.",
+        "client against a hub of its own, over loopback and over a link that a proxy shapes. Ours packs; stock's keeps objects",
+        "whole.",
     ]
     lines += [
         "",
@@ -130,19 +137,65 @@ def _journeys(found: Found) -> list[str]:
     lines.append("|---|---|---|---|---|---|---|---|---|---|")
     for way, one in ways.items():
         for operation, clients in one["operations"].items():
-            ours, stock = clients["ours"], clients["stock"]
-            ratio = ours["seconds"] / stock["seconds"]
-            bound = RATIO_BOUNDS[way] if operation != "clone" or way == "loopback" else None
-            verdict = _verdict(ratio, bound) if bound else ""
-            sent = [
-                f"{(which['up'] + which['down']) / 1e6:.0f}" if way != "loopback" else "" for which in (ours, stock)
-            ]
-            lines.append(
-                f"| {way} | {one['size'] / 1e9:.2f} | {ours['runs']} | {operation} | {ours['seconds']:.2f} "
-                f"| {stock['seconds']:.2f} | {ratio:.2f} "
-                f"| {verdict} | {sent[0]} | {sent[1]} |"
-            )
+            lines += [_journey(way, one["size"], operation, clients, other) for other in clients if other != "ours"]
+    for one in ways.values():
+        if "depths" in one:
+            lines += ["", _depths(one["depths"])]
     return lines
+
+
+def _journey(way: str, size: int, operation: str, clients: Mapping[str, Any], other: str) -> str:
+    ours, stock = clients["ours"], clients[other]
+    ratio = ours["seconds"] / stock["seconds"]
+    bounded = other == "stock" and (not operation.startswith("clone") or way == "loopback")
+    sent = [f"{(which['up'] + which['down']) / 1e6:.0f}" if way != "loopback" else "" for which in (ours, stock)]
+    name = operation if other == "stock" else f"{operation}; {other}"
+    return (
+        f"| {way} | {size / 1e9:.2f} | {ours['runs']} | {name} | {ours['seconds']:.2f} | {stock['seconds']:.2f} "
+        f"| {ratio:.2f} | {_verdict(ratio, RATIO_BOUNDS[way]) if bounded else ''} | {sent[0]} | {sent[1]} |"
+    )
+
+
+def _depths(depths: Mapping[str, int]) -> str:
+    """How deep the chains were that the last row speaks of."""
+    whole = sum(depths.values())
+    shares = ", ".join(f"{100 * size / whole:.1f} % at {depth}" for depth, size in depths.items())
+    return f"The deepest, by deltas until a block without base: {shares}; at most {MAX_DEPTH} are allowed."
+
+
+def _diffs(found: Found) -> list[str]:
+    one = found.get("diff")
+    if not one:
+        return []
+    lines = ["", "## `cwt diff` of two versions", ""]
+    lines += [
+        "Every tensor changed. The checkpoint's versions are in one clone, in packs and whole; the files are 1 GiB each, in the",
+        "page cache. GB/s are of the bytes of one version, start included.",
+        "",
+        "| versions | which tensors changed, s | bound | statistics, s | GB/s | bound |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kept in ("packed", "whole"):
+        seconds = one[kept]
+        speed = one["size"] / 1e9 / seconds["statistics"]
+        names = f"{seconds['names']:.2f} | {_verdict(seconds['names'], NAMES_BOUND)}"
+        lines.append(
+            f"| {one['size'] / 1e9:.2f} GB in BF16, {kept} | {names} | {seconds['statistics']:.2f} | {speed:.2f} "
+            f"| {_at_least(speed, DIFF_BOUND)} |"
+        )
+    for dtype, speed in one["files"].items():
+        lines.append(
+            f"| two files in {dtype} | | | {FILE_GB / speed:.2f} | {speed:.2f} | {_at_least(speed, DIFF_BOUND)} |"
+        )
+    return lines
+
+
+def _durations(found: Found) -> list[str]:
+    seconds: Mapping[str, float] = found.get("seconds", {})
+    if not seconds:
+        return []
+    parts = ", ".join(f"{part} {taken:.0f}" for part, taken in seconds.items())
+    return ["", f"Seconds that the parts took: {parts}; {sum(seconds.values()):.0f} in all."]
 
 
 def _percent(rows: Sequence[Mapping[str, Any]]) -> float:
