@@ -441,31 +441,32 @@ class _Coming:
     def _receive(
         self, pool: ThreadPoolExecutor, records: Iterator[BlockRecord], identity: bytes, size: int
     ) -> Future[Buffer]:
-        """The next wanted segment, after the bases that the stream has for it."""
-        chain: dict[bytes, Future[Buffer]] = {}
+        """The next wanted segment, after the bases that the stream has for it: one job, so that chains are decoded side
+        by side."""
+        chain: list[BlockRecord] = []
         for record in islice(records, MAX_DEPTH + 1):
-            base = chain.get(record.base) if record.base is not None else None
-            job = pool.submit(self._decode, record, base, [*chain.values()])
+            chain.append(record)
             if record.id == identity:
                 if record.size != size:
                     break
-                return job
-            chain[record.id] = job
+                return pool.submit(self._decode, chain)
         raise BadStream(f"the server's blocks for object {self._recipe.oid} lack segment '{identity.hex()[:12]}'")
 
-    def _decode(self, record: BlockRecord, base: Future[Buffer] | None, before: Sequence[Future[Buffer]]) -> Buffer:
-        # What it waits for was submitted before, and so is running or done. All of it: what is not needed is kept too.
-        for other in before:
-            other.result()
-        raw: Buffer | None = None
-        if record.base is not None:
-            raw = base.result() if base is not None else self._held.segment(record.base)
-        try:
-            data = block.decode(record.data, record.size, raw)
-        except CodecError as error:
-            raise BadStream(f"the server sent a damaged block for object {self._recipe.oid}: {error}") from error
-        if blake3(data).digest() != record.id:
-            raise BadStream(f"the server sent a wrong block for object {self._recipe.oid}")
+    def _decode(self, chain: Sequence[BlockRecord]) -> Buffer:
+        """The last of the blocks. Each is checked: all of them are kept."""
+        made: dict[bytes, Buffer] = {}
+        for record in chain:
+            raw: Buffer | None = None
+            if record.base is not None:
+                raw = made[record.base] if record.base in made else self._held.segment(record.base)
+            try:
+                data = block.decode(record.data, record.size, raw)
+            except CodecError as error:
+                raise BadStream(f"the server sent a damaged block for object {self._recipe.oid}: {error}") from error
+            if blake3(data).digest() != record.id:
+                raise BadStream(f"the server sent a wrong block for object {self._recipe.oid}")
+            # The hub sends a chain link by link: only the next block needs it.
+            made = {record.id: data}
         return data
 
     def _again(self, number: int, size: int) -> Buffer:
