@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from hundredweight.store.local import LocalStore
 
 WORKERS = 3
+AT_ONCE = 1 << 18
+"""Bytes of a file that is written sooner than another thread is woken for it."""
 HASH_BLOCK = 1 << 18
 RACY_BYTES = 1 << 29
 """What the clean filter does in about half a second, the mean wait for the next one."""
@@ -83,7 +85,7 @@ class WorktreeWriter:
     def __init__(
         self, workspace: Workspace, *, workers: int = WORKERS, on_done: Callable[[Write], None] | None = None
     ) -> None:
-        """`on_done` is called in a writer's thread after each path, one at a time."""
+        """`on_done` is called in the thread that wrote after each path, one at a time."""
         self._workspace = workspace
         self._root = workspace.repository.work_tree
         self._on_done = on_done
@@ -98,9 +100,12 @@ class WorktreeWriter:
             thread.start()
 
     def write(self, path: str, pointer: Pointer, *, hashed: bool = False) -> None:
-        """`path` is relative to the top of the work tree, as git has it. Returns at once. `hashed` says that the object was,
-        just now; any other is while it is copied."""
-        self._jobs.put((path, pointer, hashed))
+        """`path` is relative to the top of the work tree, as git has it. Returns as good as at once. `hashed` says that the
+        object was, just now; any other is while it is copied."""
+        if hashed and pointer.size <= AT_ONCE and not pointer.extensions:
+            self._do(path, pointer, hashed)
+        else:
+            self._jobs.put((path, pointer, hashed))
 
     def finish(self) -> list[Write]:
         """Call once, after the last `write`. Raises `GitError` when git refuses to refresh the index."""
@@ -125,15 +130,17 @@ class WorktreeWriter:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            path, pointer, hashed = job
-            try:
-                result = self._attempt(path, pointer, hashed)
-                with self._lock:
-                    self._results.append(result)
-                    if self._on_done is not None:
-                        self._on_done(result)
-            except BaseException as error:  # noqa: BLE001 - carried over to the thread that calls `finish`
-                self._failure = error
+            self._do(*job)
+
+    def _do(self, path: str, pointer: Pointer, hashed: bool) -> None:
+        try:
+            result = self._attempt(path, pointer, hashed)
+            with self._lock:
+                self._results.append(result)
+                if self._on_done is not None:
+                    self._on_done(result)
+        except BaseException as error:  # noqa: BLE001 - carried over to the thread that calls `finish`
+            self._failure = error
 
     def _attempt(self, path: str, pointer: Pointer, hashed: bool) -> Write:
         try:

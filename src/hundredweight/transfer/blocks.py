@@ -62,9 +62,6 @@ if TYPE_CHECKING:
 
     Buffer = bytes | bytearray | memoryview
 
-WORTH_ASKING = 256 << 10
-"""Bytes of the smallest object that is downloaded as blocks: finding bases and a second request take longer than the bytes that
-they save of a smaller one."""
 WORKERS = 2
 MOST_TRIED = 3
 """Objects here that an upload tries as bases; a download names all that are near, so that nothing is sent that is here."""
@@ -259,16 +256,15 @@ class BlocksAdapter:
     # Down
 
     def download(self, job: Job) -> None:
-        """See `Adapter`."""
-        if BLOCKS in job.answer.actions and job.size >= WORTH_ASKING:
-            try:
-                if self._download_blocks(job):
-                    return
-            except (DamageError, PackMissing, RemoteError) as error:
-                if not _whole_may_go(error):
-                    raise
-                trace(f"xfer: no download of {job.oid} in blocks ({error}); fetching it whole")
-                job.take_back()
+        """See `Adapter`. The server offers the object as blocks."""
+        try:
+            if self._download_blocks(job):
+                return
+        except (DamageError, PackMissing, RemoteError) as error:
+            if not _whole_may_go(error):
+                raise
+            trace(f"xfer: no download of {job.oid} in blocks ({error}); fetching it whole")
+            job.take_back()
         self._basic.download(job)
 
     def _download_blocks(self, job: Job) -> bool:

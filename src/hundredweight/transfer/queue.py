@@ -3,6 +3,9 @@
 A batch call goes out as soon as a batch is full, the producer closes the queue, or it pauses while workers are idle. Until a
 first transfer was let in, only one worker runs: a user is asked for a password once. Each worker moves one object at a time and
 holds a few buffers, so memory does not depend on sizes.
+
+Small objects take a worker less time than it takes to wake a thread that then finds nothing to do. So there is one lock with a
+condition for each who waits (the batch thread, the workers, `wait`), and each is told only what it waits for.
 """
 
 from __future__ import annotations
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from hundredweight.transfer.server import LfsServer
 
 PAUSE = 0.1
+SOON = 16 << 20
+"""Bytes at hand that are moved in about the time of a batch call: the next one goes out then, so that nobody waits for it."""
 _CONTENT_TYPE_HELP = """info: Uploading failed due to unsupported Content-Type header(s).
 info: Consider disabling Content-Type detection with:
 info:
@@ -146,14 +151,18 @@ class TransferQueue:
         self._help_with_content_type = False
         self._crash: BaseException | None = None
         self._stopped = False
-        self._changed = threading.Condition()
+        self._asleep = False
+        self._lock = threading.RLock()
+        self._to_ask = threading.Condition(self._lock)
+        self._to_move = threading.Condition(self._lock)
+        self._ended = threading.Condition(self._lock)
         self._threads: list[threading.Thread] = []
         meter.start(direction, 0, 0)
         trace(f"tq: running as batched queue, batch size of {options.batch_size}")
 
     def add(self, item: Item) -> None:
         """Want one more object; one that is already wanted or here is moved only once. Raises `ValueError` after `close`."""
-        with self._changed:
+        with self._lock:
             if not self._open:
                 raise ValueError("the queue is closed")
             entry = self._entries.get(item.oid)
@@ -171,17 +180,17 @@ class TransferQueue:
 
     def close(self) -> None:
         """No more items will come: what waits for a full batch goes out now. Harmless twice."""
-        with self._changed:
+        with self._lock:
             self._open = False
-            self._changed.notify_all()
+            self._wake_all()
 
     def wait(self) -> list[Failure]:
         """Close, wait until every item's fate is known, and give those that failed."""
         self.close()
         try:
-            with self._changed:
+            with self._ended:
                 while self._unfinished and self._crash is None:
-                    self._changed.wait()
+                    self._ended.wait()
             if self._crash is not None:
                 raise self._crash
             self._join()
@@ -209,7 +218,8 @@ class TransferQueue:
         self._meter.add(1, item.size)
         if not self._threads:
             self._start_thread(self._ask, "batch")
-        self._changed.notify_all()
+        if self._asleep or len(self._waiting) == self._batch_limit:
+            self._to_ask.notify()
 
     def _start_thread(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=self._guard, args=(target,), name=name, daemon=True)
@@ -220,19 +230,25 @@ class TransferQueue:
         try:
             target()
         except BaseException as error:  # noqa: BLE001 - a thread that dies silently would let `wait` wait for ever
-            with self._changed:
+            with self._lock:
                 self._crash = self._crash or error
-                self._changed.notify_all()
+                self._wake_all()
+
+    def _wake_all(self) -> None:
+        """For what concerns everybody. Called with the lock held."""
+        self._to_ask.notify_all()
+        self._to_move.notify_all()
+        self._ended.notify_all()
 
     def _abandon(self) -> None:
         """Begin nothing new, and stop what runs at its next piece."""
-        with self._changed:
+        with self._lock:
             self._stopped = True
             self._open = False
             self._waiting.clear()
             self._jobs.clear()
             self._unfinished = 0
-            self._changed.notify_all()
+            self._wake_all()
 
     def _join(self) -> None:
         for thread in self._threads:
@@ -254,7 +270,7 @@ class TransferQueue:
 
     def _next_batch(self) -> list[_Entry] | None:
         """The entries for one batch call, the largest first; waits for them. None when all is done."""
-        with self._changed:
+        with self._to_ask:
             while True:
                 if self._crash is not None or (not self._open and not self._unfinished):
                     return None
@@ -265,14 +281,23 @@ class TransferQueue:
                     taken = {id(entry) for entry in chosen}
                     self._waiting = [entry for entry in self._waiting if id(entry) not in taken]
                     return sorted(chosen, key=lambda entry: -entry.first.size)
-                self._changed.wait(self._patience(now))
+                patience = self._patience(now)
+                self._asleep = patience is None or patience > PAUSE
+                self._to_ask.wait(patience)
+                self._asleep = False
 
     def _is_due(self, ready: list[_Entry]) -> bool:
         """Not while enough is at hand for the workers: an action that waits may expire."""
-        if not ready or len(self._jobs) >= self._options.concurrency:
+        if not ready or not self._runs_short():
             return False
         paused = self._server.clock.monotonic() - self._last_add >= PAUSE
         return len(ready) >= self._batch_limit or not self._open or (paused and not self._jobs)
+
+    def _runs_short(self) -> bool:
+        """Whether what is at hand will soon have been moved. Called with the lock held."""
+        if len(self._jobs) < self._options.concurrency:
+            return True
+        return len(self._jobs) <= self._batch_limit // 2 and sum(job.size for _, job, _ in self._jobs) <= SOON
 
     def _patience(self, now: float) -> float | None:
         if not self._waiting:
@@ -280,17 +305,16 @@ class TransferQueue:
         soonest = min(entry.ready_at for entry in self._waiting)
         if soonest > now:
             return soonest - now
-        # Everything ready waits for a full batch or for the workers, who notify.
+        # Everything ready waits for a full batch, for a pause, or for the workers, who notify.
         return PAUSE
 
     def _batch_failed(self, entries: list[_Entry], error: BatchFailed) -> None:
-        with self._changed:
+        with self._lock:
             if error.status == 413 and len(entries) > 1:
                 # Too many objects for one request: ask for fewer from now on.
                 self._batch_limit = max(1, len(entries) // 2)
                 trace(f"tq: server wants smaller batches, now {self._batch_limit}")
                 self._waiting = [*entries, *self._waiting]
-                self._changed.notify_all()
                 return
         for entry in entries:
             self._failed(entry, error)
@@ -321,11 +345,11 @@ class TransferQueue:
                 self._without_action(entry, answer)
             else:
                 self._take_job(entry, self._job(entry, answer, asked_at), adapter, jobs)
-        with self._changed:
+        with self._to_move:
             self._jobs.extend(jobs)
             self._admitted = self._admitted or any(_is_authorized(job.answer, self._direction) for _, job, _ in jobs)
             self._hire()
-            self._changed.notify_all()
+            self._to_move.notify(len(jobs))
 
     def _stopped_by_missing(self, entries: list[_Entry], answers: dict[str, BatchObject]) -> bool:
         """An upload without one of its objects, here or there, would be a broken push: then nothing more is sent."""
@@ -334,7 +358,7 @@ class TransferQueue:
             if entry.first.missing and answer is not None and answer.actions:
                 trace(f'tq: stopping batched queue, object "{entry.first.oid}" missing locally and on remote')
                 error = ObjectMissing(entry.first.path, entry.first.oid)
-                with self._changed:
+                with self._lock:
                     rest = [*entries, *self._waiting]
                     self._waiting = []
                 for other in rest:
@@ -379,7 +403,9 @@ class TransferQueue:
             workers += 1
 
     def _admit(self) -> None:
-        with self._changed:
+        if self._admitted:
+            return
+        with self._lock:
             if not self._admitted:
                 self._admitted = True
                 self._hire()
@@ -403,16 +429,17 @@ class TransferQueue:
             else:
                 self._admit()
                 self._finish(entry, None)
-            with self._changed:
-                self._changed.notify_all()
 
     def _next_job(self) -> _Task | None:
-        with self._changed:
+        with self._to_move:
             while not self._jobs:
                 if self._crash is not None or (not self._open and not self._unfinished):
                     return None
-                self._changed.wait()
-            return self._jobs.popleft()
+                self._to_move.wait()
+            taken = self._jobs.popleft()
+            if self._waiting and self._runs_short():
+                self._to_ask.notify()
+            return taken
 
     def _transfer_failed(self, entry: _Entry, error: CwtError) -> None:
         if isinstance(error, HttpError) and error.status == 422 and not error.advised and self._direction == UPLOAD:
@@ -440,13 +467,13 @@ class TransferQueue:
         delay = f"{max(0.0, moment - now):.2f}s"
         what = f"LFS: {error}" if isinstance(error, ActionExpired) else str(error)
         trace(f'tq: enqueue retry #{entry.failures} after {delay} for "{item.oid}" (size: {item.size}): {what}')
-        with self._changed:
+        with self._to_ask:
             entry.ready_at = moment
             self._waiting.append(entry)
-            self._changed.notify_all()
+            self._to_ask.notify()
 
     def _finish(self, entry: _Entry, error: CwtError | None) -> None:
-        with self._changed:
+        with self._lock:
             entry.finished = True
             entry.error = error
             items = list(entry.items)
@@ -457,9 +484,10 @@ class TransferQueue:
         else:
             self._meter.failed(entry.first.path)
         self._tell(items, error)
-        with self._changed:
+        with self._lock:
             self._unfinished = max(0, self._unfinished - 1)
-            self._changed.notify_all()
+            if not self._unfinished:
+                self._wake_all()
 
     def _tell(self, items: list[Item], error: CwtError | None) -> None:
         if self._on_done is not None:
