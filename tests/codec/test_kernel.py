@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from hundredweight.codec import block, kernel, numbers, plan
+from hundredweight.codec import block, kernel, numbers
 from hundredweight.codec.kernel import Kernel
-from hundredweight.codec.passes import NumpyPasses
-from hundredweight.codec.values import DIGITS
+from hundredweight.codec.passes import NumpyPasses, fold
+from hundredweight.codec.plan import UNCHANGED, Grouping, Plan
+from hundredweight.codec.values import DIGITS, Cut, Runs
 from tests.codec.material import fine_tune
 
 
@@ -84,17 +85,18 @@ def test_statistics_are_the_same_by_either_way(kind: numbers.Kind) -> None:
             values[: count // 3] = 0
             base = rng.normal(0, 0.02, count).astype(np.float32).view(np.uint32)
             frame = (base >> np.uint32(32 - 8 * kind.width)).astype(kind.bits)
-            plans = [plan.make(values, frame, kind, way.statistics) for way in (NumpyPasses(), compiled.passes())]
+            raw = NumpyPasses().restore(values, frame, kind, None)
+            ways = [
+                way.differences(raw, frame, frame, kind, decays=False) for way in (NumpyPasses(), compiled.passes())
+            ]
+            assert ways[0].values.tolist() == ways[1].values.tolist() == values.tolist()
+            plans = [way.plan for way in ways]
             assert repr(plans[0]) == repr(plans[1])
             tables, classes = zip(
                 *((each.grouping.table.tobytes(), each.grouping.classes.tobytes()) for each in plans), strict=True
             )
             assert tables[0] == tables[1]
             assert classes[0] == classes[1]
-    symbols = rng.integers(0, 256, 70_000).astype(np.uint8) >> rng.integers(0, 9, 70_000).astype(np.uint8)
-    counts = np.array([0, 1, 5, 30_000, 0, 39_994], np.int64)
-    symbols[6:30_006] = rng.choice(np.array([0, 0, 0, 0, 1, 3, 5, 16], np.uint8), 30_000)
-    assert NumpyPasses().modes(symbols, counts) == compiled.passes().modes(symbols, counts)
 
 
 @pytest.mark.parametrize("rows", [63, 64, 700, 5000])
@@ -112,25 +114,56 @@ def test_drift_is_the_same_by_either_way(rows: int, decay: int) -> None:
             part = slice(row * 128, (row + 1) * 128)
             mantissa = (base[part] & np.uint32(0x7FFFFF)).astype(np.float64) / (1 << 23)
             raw[part] = base[part] - (decay * (1 + mantissa)).astype(np.uint32)
-        ways = [way.statistics.drift(raw, base, numbers.F32) for way in (NumpyPasses(), compiled.passes())]
+        ways = [
+            way.differences(raw, base, base, numbers.F32, decays=True).drift
+            for way in (NumpyPasses(), compiled.passes())
+        ]
         assert (ways[0] is None) == (ways[1] is None)
         assert ways[0] is None or ways[1] is None or ways[0].tolist() == ways[1].tolist()
         assert share == 0.02 or (ways[0] is None) == (rows < 64 or decay == 0 or share == 0)
 
 
+@pytest.mark.parametrize("kind", [numbers.F32, numbers.BF16])
+def test_values_are_cut_the_same_by_either_way(kind: numbers.Kind) -> None:
+    """Runs of no values, of one, of zeros with long gaps, of few symbols, of many, of values beyond their symbols."""
+    pytest.importorskip("numba")
+    from hundredweight.codec import compiled
+
+    rng = np.random.default_rng(kind.code)
+    parts = [rng.integers(0, most, count) for most, count in ((1, 0), (9, 1), (2, 5), (3, 999), (5, 255), (9, 70_000))]
+    parts += [rng.integers(0, 40, 9000), rng.integers(0, 1 << 16, 30_000), rng.integers(0, 1 << 8 * kind.width, 257)]
+    parts += [rng.integers(1, 400, 70_000) * (rng.integers(0, rare, 70_000) == 0) for rare in (4, 400, 40_000)]
+    values = np.concatenate(parts).astype(kind.bits)
+    for _ in range(4):
+        lows = rng.integers(0, 2 * kind.width, len(parts)) * 4
+        runs = Runs(np.array([len(part) for part in parts]), lows)
+        ways = [_flat(way.cut(values, runs)) for way in (NumpyPasses(), compiled.passes())]
+        assert ways[0] == ways[1]
+        base = rng.integers(0, 1 << 8 * kind.width, len(values) // 128 * 128).astype(kind.bits)
+        classes = rng.choice(np.array([0, 1, UNCHANGED], np.uint16), len(base) // 128)
+        made = Plan(Grouping(128, classes, rng.integers(0, 7, 512).astype(np.uint8), 8), tuple(lows[:8].tolist()), 0)
+        some = values[: len(base)].copy()
+        ways = [_flat(way.cut_by_context(some, base, kind, made)) for way in (NumpyPasses(), compiled.passes())]
+        assert ways[0] == ways[1]
+
+
+def _flat(cut: Cut) -> list[object]:
+    streams = [[stream.tolist() for stream in pair] for pair in cut.streams]
+    octets = [row.tolist() for row in cut.octets]
+    return [[*cut.lows], [*cut.modes], streams, cut.exceeding.tolist(), octets, cut.halves.tolist()]
+
+
 @pytest.mark.parametrize("length", [0, 1, 5, 254, 255, 256, 70_000])
-def test_symbols_are_split_and_joined_the_same_by_either_way(length: int) -> None:
+def test_digits_are_read_the_same_by_either_way(length: int) -> None:
     pytest.importorskip("numba")
     from hundredweight.codec import compiled
 
     rng = np.random.default_rng(length)
     for rare in (1, 4, 400, 10_000):
         symbols = (rng.integers(0, 256, length) * (rng.integers(0, rare, length) == 0)).astype(np.uint8)
-        ways = [way.gaps(symbols) for way in (NumpyPasses(), compiled.passes())]
-        assert [part.tolist() for part in ways[0]] == [part.tolist() for part in ways[1]]
         for base, digits in DIGITS.items():
             symbols = np.minimum(symbols, rng.integers(0, base + 3, length)).astype(np.uint8)
-            packed, excess = NumpyPasses().fold(symbols, base, digits)
+            packed, excess = fold(symbols, base, digits)
             noise = rng.integers(0, 256, len(packed)).astype(np.uint8)
             back = []
             for way in (NumpyPasses(), compiled.passes()):

@@ -1,7 +1,8 @@
 """The passes of `passes`, compiled by numba. Importing this costs a second or so: `kernel` decides when it pays.
 
 Only 2- and 4-byte elements, which is what weights are made of. All arithmetic is unsigned and of the elements' own width, all
-indices are bounded by what `delta` checked: classes are below the table's, contexts below the counts'.
+indices are bounded by what `delta` checked: classes are below the table's, contexts below the counts'. As few
+calls as can be: `compiled_plan` says why.
 """
 
 from __future__ import annotations
@@ -11,22 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from hundredweight.codec import compiled_statistics
-from hundredweight.codec.compiled_statistics import CompiledStatistics
-from hundredweight.codec.compiling import aligned, compile_passes, reads
-from hundredweight.codec.passes import UNCHANGED, Grouping, NumpyPasses
-from hundredweight.codec.values import ESCAPE, empty_parts
+from hundredweight.codec import compiled_plan
+from hundredweight.codec.compiling import aligned, compile_passes, compile_signatures, part_of_kernels, reads
+from hundredweight.codec.passes import NumpyPasses
+from hundredweight.codec.plan import UNCHANGED
+from hundredweight.codec.values import ESCAPE, MODE_SAMPLE, PAIRS, QUADS, SINGLE, SPARSE, TRIPLES, Cut
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hundredweight.codec.numbers import Bits, Kind
     from hundredweight.codec.passes import Partition, Passes
-    from hundredweight.codec.statistics import Statistics
+    from hundredweight.codec.plan import Differences, Grouping, Plan
     from hundredweight.codec.streams import Bytes
     from hundredweight.codec.values import Parts, Runs
 
 _NO_DRIFT = np.zeros(0, np.int32)
+_NOTHING = np.zeros(0, np.uint8)
 
 
 _OCTETS, _LANES, _PLACES = numba.uint8[::1], numba.int64[:, ::1], numba.uint64[:, ::1]
@@ -43,26 +45,6 @@ UNGROUPED = 128
 def _planes(octets: Any, width: int) -> Any:
     types: Any = numba.types
     return types.UniTuple(octets, width)
-
-
-def _difference_of(word: Any, bits: int) -> Any:
-    high = word(bits - 1)
-    top = word(1 << (bits - 1))
-    rest = word((1 << (bits - 1)) - 1)
-    zero, one = word(0), word(1)
-
-    def difference(raw: Any, base: Any, drift: Any, shift: Any, out: Any) -> None:
-        drifting = len(drift) == 256
-        for i in range(len(out)):
-            frame = base[i]
-            turned = word(raw[i] ^ (frame & top))
-            turned = word(turned ^ (word(zero - word(turned >> high)) & rest))
-            step = word(turned - word(frame & rest))
-            if drifting:
-                step = word(step - word(drift[(frame >> shift) & 255]))
-            out[i] = word(step << one) ^ word(zero - word(step >> high))
-
-    return difference
 
 
 def _restore_of(word: Any, bits: int) -> Any:
@@ -89,7 +71,9 @@ def _restore_of(word: Any, bits: int) -> Any:
 # element, and keep the compiler from vector instructions.
 
 
-def _fold(symbols: Any, base: Any, packed: Any, excess: Any, found: Any) -> None:
+@part_of_kernels
+def fold(symbols: Any, base: Any, packed: Any, excess: Any) -> Any:
+    """How much of `excess` was written."""
     most, share, weight = np.uint8(base - 1), len(packed), np.uint8(1)
     packed[:] = 0
     for place in range(-(-len(symbols) // max(share, 1))):
@@ -102,7 +86,7 @@ def _fold(symbols: Any, base: Any, packed: Any, excess: Any, found: Any) -> None
         # Written anyhow, counted only if it counts: no branch to guess.
         excess[count] = symbols[i] - most
         count += np.uint64(symbols[i] >= most)
-    found[0] = count
+    return count
 
 
 def _unfold(packed: Any, base: Any, inverse: Any, rest: Any, symbols: Any) -> int:
@@ -129,7 +113,8 @@ def _exceed(symbols: Any, most: Any, excess: Any) -> None:
             at += 1
 
 
-def _gaps(symbols: Any, coded: Any, rest: Any) -> Any:
+@part_of_kernels
+def gaps(symbols: Any, coded: Any, rest: Any) -> Any:
     """How much of `coded` and `rest` was written."""
     length = count = 0
     last = -1
@@ -152,7 +137,8 @@ def _gaps(symbols: Any, coded: Any, rest: Any) -> Any:
 # turns, each lane with counts and places of its own, so that the processor has something to do meanwhile. Twice as fast.
 
 
-def _assign(
+@part_of_kernels
+def assign(
     base: Any, rows: Any, classes: Any, table: Any, group: Any, shift: Any, mask: Any, contexts: Any, counts: Any
 ) -> None:
     share = max(len(rows) - 1, 0) // 4
@@ -182,7 +168,8 @@ def _assign(
             n4[context] += 1
 
 
-def _split(values: Any, rows: Any, group: Any, contexts: Any, places: Any, out: Any) -> None:
+@part_of_kernels
+def split(values: Any, rows: Any, group: Any, contexts: Any, places: Any, out: Any) -> None:
     share, one = max(len(rows) - 1, 0) // 4, np.uint64(1)
     n0, n1, n2, n3, n4 = places[0], places[1], places[2], places[3], places[4]
     for k in range(share):
@@ -230,30 +217,122 @@ def _join(parts: Any, rows: Any, group: Any, contexts: Any, places: Any, out: An
             target[i] = parts[place]
 
 
-def _cut_of(word: Any) -> Any:
+@part_of_kernels
+def modes(symbols: Any, counts: Any, found: Any) -> None:
+    start = 0
+    for run in range(len(counts)):
+        part = symbols[start : start + counts[run]]
+        start += counts[run]
+        step = len(part) // MODE_SAMPLE + 1
+        number = zero = two = four = most = 0
+        for i in range(0, len(part), step):
+            number += 1
+            zero += part[i] > 0
+            two += part[i] > 2
+            four += part[i] > 4
+            most += part[i] > 14
+        if number == 0 or zero * 8 < number:
+            found[run] = SPARSE
+        elif two * 24 < number:
+            found[run] = QUADS
+        elif four * 24 < number:
+            found[run] = TRIPLES
+        elif most * 24 < number:
+            found[run] = PAIRS
+        else:
+            found[run] = SINGLE
+
+
+@part_of_kernels
+def cut(values: Any, counts: Any, lows: Any, symbols: Any, octets: Any, halves: Any) -> None:
+    """Bytes of like significance have a row of `octets`."""
+    word = values.dtype.type
     most = word(ESCAPE)
-
-    def cut(values: Any, counts: Any, lows: Any, symbols: Any, octets: Any, halves: Any) -> None:
-        start = half = 0
-        places = np.zeros(8, np.int64)
-        for run in range(len(counts)):
-            low, count = word(lows[run]), counts[run]
-            source, target = values[start : start + count], symbols[start : start + count]
+    start = half = 0
+    places = np.zeros(8, np.int64)
+    for run in range(len(counts)):
+        low, count = word(lows[run]), counts[run]
+        source, target = values[start : start + count], symbols[start : start + count]
+        for i in range(count):
+            target[i] = min(word(source[i] >> low), most)
+        for index in range(lows[run] // 8):
+            target, shift = octets[index][places[index] : places[index] + count], word(8 * index)
             for i in range(count):
-                target[i] = min(word(source[i] >> low), most)
-            for index in range(lows[run] // 8):
-                target, shift = octets[index][places[index] : places[index] + count], word(8 * index)
-                for i in range(count):
-                    target[i] = word(source[i] >> shift) & word(255)
-                places[index] += count
-            if lows[run] % 8:
-                target, shift = halves[half : half + count], word(lows[run] // 8 * 8)
-                for i in range(count):
-                    target[i] = word(source[i] >> shift) & word(15)
-                half += count
-            start += count
+                target[i] = word(source[i] >> shift) & word(255)
+            places[index] += count
+        if lows[run] % 8:
+            target, shift = halves[half : half + count], word(lows[run] // 8 * 8)
+            for i in range(count):
+                target[i] = word(source[i] >> shift) & word(15)
+            half += count
+        start += count
 
-    return cut
+
+def _write(values: Any, counts: Any, lows: Any) -> Any:
+    """Symbols, for each run its mode and how long its two streams are, these (run after run, each with room for the run and one
+    more), values that exceed their symbols, bytes below symbols and how many of each significance, half bytes."""
+    width, total, runs = values.itemsize, len(values), len(counts)
+    below, halved = np.zeros(width, np.int64), 0
+    for run in range(runs):
+        for index in range(lows[run] // 8):
+            below[index] += counts[run]
+        halved += counts[run] * (lows[run] % 8 > 0)
+    symbols, halves = np.empty(total, np.uint8), np.empty(halved, np.uint8)
+    octets = np.empty((width, below.max()), np.uint8)
+    cut(values, counts, lows, symbols, octets, halves)
+    kinds, lengths = np.empty(runs, np.int64), np.zeros((runs, 2), np.int64)
+    modes(symbols, counts, kinds)
+    first, second = np.empty(total + runs, np.uint8), np.empty(total + runs, np.uint8)
+    start = 0
+    for run in range(runs):
+        part = symbols[start : start + counts[run]]
+        one, other = first[start + run :][: len(part) + 1], second[start + run :][: len(part) + 1]
+        start += counts[run]
+        if kinds[run] == SPARSE:
+            lengths[run, 0], lengths[run, 1] = gaps(part, one, other)
+        elif kinds[run] != SINGLE:
+            base, digits = (16, 2) if kinds[run] == PAIRS else (6, 3) if kinds[run] == TRIPLES else (4, 4)
+            lengths[run, 0] = (len(part) + digits - 1) // digits
+            lengths[run, 1] = fold(part, base, one[: lengths[run, 0]], other)
+    escapes = 0
+    for i in range(total):
+        escapes += symbols[i] == ESCAPE
+    exceeding = np.empty(escapes, values.dtype)
+    if escapes:
+        at = 0
+        for i in range(total):
+            if symbols[i] == ESCAPE:
+                exceeding[at] = values[i]
+                at += 1
+    middle = (halved + 1) // 2
+    packed, upper = halves[:middle], halves[middle:]
+    for i in range(len(upper)):
+        packed[i] |= np.uint8(upper[i] << np.uint8(4))
+    return symbols, kinds, lengths, first, second, exceeding, octets, below, packed
+
+
+def _place(base: Any, classes: Any, group: Any, table: Any, number: Any, shift: Any, mask: Any) -> Any:
+    """Rows that take part, contexts of elements, how many have each of `number` contexts, where each lane's begin."""
+    rows = np.flatnonzero(classes != UNCHANGED)
+    contexts, lanes = np.empty(len(base), np.uint8), np.zeros((LANES + 1, number), np.int64)
+    assign(base, rows, classes, table, group, shift, mask, contexts, lanes)
+    # Of each context the elements of the first lane come first.
+    counts, places, at = np.zeros(number, np.int64), np.empty((LANES + 1, number), np.uint64), 0
+    for context in range(number):
+        for lane in range(LANES + 1):
+            places[lane, context] = at
+            at += lanes[lane, context]
+            counts[context] += lanes[lane, context]
+    return rows, contexts, counts, places
+
+
+def _write_by_context(
+    values: Any, base: Any, classes: Any, group: Any, table: Any, lows: Any, shift: Any, mask: Any
+) -> Any:
+    rows, contexts, counts, places = place(base, classes, group, table, len(lows), shift, mask)
+    parts = np.empty(counts.sum(), values.dtype)
+    split(values, rows, group, contexts, places, parts)
+    return counts, write(parts, counts, lows)
 
 
 def _paste_of(word: Any) -> Any:
@@ -280,36 +359,35 @@ def _paste_of(word: Any) -> Any:
     return paste
 
 
-assign = compile_passes(
-    _assign,
+join = compile_passes(_join, *((reads(word), _COUNTS, numba.int64, _CONTEXTS, _PLACES, word[::1]) for word in _WORDS))
+RESTORE = {
+    size: compile_passes(_restore_of(word, 8 * size), (reads(kind), reads(kind), _DRIFT, numba.int64, kind[::1]))
+    for size, word, kind in ((2, np.uint16, numba.uint16), (4, np.uint32, numba.uint32))
+}
+_PLANE = reads(numba.uint8)
+_INTS = numba.int64[::1]
+_types: Any = numba.types
+unfold = compile_passes(_unfold, (_PLANE, numba.uint32, numba.uint32, _OCTETS, _OCTETS), result=numba.int64)
+exceed = compile_passes(_exceed, (_OCTETS, numba.uint8, _PLANE))
+_WRITTEN = {
+    word: _types.Tuple((_OCTETS, _INTS, _LANES, _OCTETS, _OCTETS, word[::1], numba.uint8[:, ::1], _INTS, _OCTETS))
+    for word in _WORDS
+}
+write = compile_signatures(_write, *(_WRITTEN[word](reads(word), _COUNTS, _COUNTS) for word in _WORDS))
+_BY_CONTEXT = (_CLASSES, numba.int64, _TABLE)
+_EXPONENT = (numba.int64, numba.int64)
+place = compile_passes(
+    _place,
+    *((reads(word), *_BY_CONTEXT, numba.int64, *_EXPONENT) for word in _WORDS),
+    result=_types.Tuple((_INTS, _OCTETS, _INTS, _PLACES)),
+)
+write_by_context = compile_signatures(
+    _write_by_context,
     *(
-        (reads(word), _COUNTS, _CLASSES, _TABLE, numba.int64, numba.int64, numba.int64, _OCTETS, _LANES)
+        _types.Tuple((_INTS, _WRITTEN[word]))(reads(word), reads(word), *_BY_CONTEXT, _COUNTS, *_EXPONENT)
         for word in _WORDS
     ),
 )
-split = compile_passes(_split, *((reads(word), _COUNTS, numba.int64, _CONTEXTS, _PLACES, word[::1]) for word in _WORDS))
-join = compile_passes(_join, *((reads(word), _COUNTS, numba.int64, _CONTEXTS, _PLACES, word[::1]) for word in _WORDS))
-DIFFERENCE, RESTORE = (
-    {
-        size: compile_passes(make(word, 8 * size), (reads(kind), reads(kind), _DRIFT, numba.int64, kind[::1]))
-        for size, word, kind in ((2, np.uint16, numba.uint16), (4, np.uint32, numba.uint32))
-    }
-    for make in (_difference_of, _restore_of)
-)
-_PLANE = reads(numba.uint8)
-_types: Any = numba.types
-fold = compile_passes(_fold, (_PLANE, numba.uint8, _OCTETS, _OCTETS, numba.uint64[::1]))
-unfold = compile_passes(_unfold, (_PLANE, numba.uint32, numba.uint32, _OCTETS, _OCTETS), result=numba.int64)
-exceed = compile_passes(_exceed, (_OCTETS, numba.uint8, _PLANE))
-gaps = compile_passes(_gaps, (_PLANE, _OCTETS, _OCTETS), result=_types.UniTuple(numba.int64, 2))
-CUT = {
-    2: compile_passes(
-        _cut_of(np.uint16), (reads(numba.uint16), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 2), _OCTETS)
-    ),
-    4: compile_passes(
-        _cut_of(np.uint32), (reads(numba.uint32), _COUNTS, _COUNTS, _OCTETS, _planes(_OCTETS, 4), _OCTETS)
-    ),
-}
 PASTE = {
     2: compile_passes(_paste_of(np.uint16), (_PLANE, _planes(_PLANE, 2), _PLANE, _COUNTS, _COUNTS, numba.uint16[::1])),
     4: compile_passes(_paste_of(np.uint32), (_PLANE, _planes(_PLANE, 4), _PLANE, _COUNTS, _COUNTS, numba.uint32[::1])),
@@ -320,27 +398,44 @@ class CompiledPartition:
     """By counting."""
 
     def __init__(self, base: Bits, kind: Kind, grouping: Grouping) -> None:
-        self.group = grouping.group or UNGROUPED
-        classes = grouping.classes if grouping.group else np.zeros(-(-len(base) // UNGROUPED), np.uint16)
-        self.rows = np.flatnonzero(classes != UNCHANGED)
-        self.whole = len(self.rows) == len(classes)
-        self.contexts = np.empty(len(base), np.uint8)
-        mask = (1 << kind.exponent) - 1
-        lanes = np.zeros((LANES + 1, grouping.contexts), np.int64)
-        assign(aligned(base), self.rows, classes, grouping.table, self.group, kind.mantissa, mask, self.contexts, lanes)
-        self.counts: NDArray[np.int64] = lanes.sum(axis=0)
-        # Of each context the elements of the first lane come first.
-        self.places = np.cumsum(self.counts) - self.counts + np.cumsum(lanes, axis=0) - lanes
-
-    def split(self, values: Bits) -> Bits:
-        out = np.empty(int(self.counts.sum()), values.dtype)
-        split(aligned(values), self.rows, self.group, self.contexts, self.places.astype(np.uint64), out)
-        return out
+        self.classes, self.group = _rows_of(grouping, len(base))
+        self.rows, self.contexts, self.counts, self.places = place(
+            aligned(base), self.classes, self.group, grouping.table, grouping.contexts, *_exponent_of(kind)
+        )
 
     def join(self, parts: Bits) -> Bits:
-        out = (np.empty if self.whole else np.zeros)(len(self.contexts), parts.dtype)
-        join(parts, self.rows, self.group, self.contexts, self.places.astype(np.uint64), out)
+        whole = len(self.rows) == len(self.classes)
+        out = (np.empty if whole else np.zeros)(len(self.contexts), parts.dtype)
+        join(parts, self.rows, self.group, self.contexts, self.places, out)
         return out
+
+
+def _rows_of(grouping: Grouping, length: int) -> tuple[NDArray[np.uint16], int]:
+    """The class of each row, and how long a row is."""
+    if grouping.group:
+        return grouping.classes, grouping.group
+    return np.zeros(-(-length // UNGROUPED), np.uint16), UNGROUPED
+
+
+def _exponent_of(kind: Kind) -> tuple[int, int]:
+    """Where it stands, and its bits."""
+    return kind.mantissa, (1 << kind.exponent) - 1
+
+
+def _cut_from(written: Any, counts: NDArray[np.int64], lows: NDArray[np.int64]) -> Cut:
+    """What `write` gives, as writers want it."""
+    symbols, kinds, lengths, first, second, exceeding, octets, below, halves = written
+    streams, start = [], 0
+    for run, (count, mode, (one, other)) in enumerate(
+        zip(counts.tolist(), kinds.tolist(), lengths.tolist(), strict=True)
+    ):
+        if mode == SINGLE:
+            streams.append((symbols[start : start + count], _NOTHING))
+        else:
+            streams.append((first[start + run :][:one], second[start + run :][:other]))
+        start += count
+    rows = [row[:length] for row, length in zip(octets, below.tolist(), strict=True)]
+    return Cut(lows.tolist(), kinds.tolist(), streams, exceeding, rows, halves)
 
 
 class CompiledPasses:
@@ -348,16 +443,20 @@ class CompiledPasses:
 
     def __init__(self) -> None:
         self.others = NumpyPasses()
-        self.statistics: Statistics = CompiledStatistics()
 
     def difference(self, raw: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
-        if kind.width not in DIFFERENCE:
+        if kind.width not in RESTORE:
             return self.others.difference(raw, base, kind, drift)
         out = np.empty(len(raw), kind.bits)
-        DIFFERENCE[kind.width](
+        compiled_plan.difference(
             aligned(raw), aligned(base), _NO_DRIFT if drift is None else drift, max(kind.mantissa - 8, 0), out
         )
         return out
+
+    def differences(self, raw: Bits, frame: Bits, base: Bits, kind: Kind, *, decays: bool) -> Differences:
+        if kind.width not in RESTORE:
+            return self.others.differences(raw, frame, base, kind, decays=decays)
+        return compiled_plan.differences(raw, frame, base, kind, decays=decays)
 
     def restore(self, values: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
         if kind.width not in RESTORE:
@@ -369,17 +468,28 @@ class CompiledPasses:
         return out
 
     def partition(self, base: Bits, kind: Kind, grouping: Grouping) -> Partition:
-        if kind.width not in DIFFERENCE:
+        if kind.width not in RESTORE:
             return self.others.partition(base, kind, grouping)
         return CompiledPartition(base, kind, grouping)
 
-    def cut(self, values: Bits, runs: Runs) -> Parts:
-        width = values.dtype.itemsize
-        if width not in CUT:
+    def cut(self, values: Bits, runs: Runs) -> Cut:
+        if values.dtype.itemsize not in RESTORE:
             return self.others.cut(values, runs)
-        parts = empty_parts(runs, width)
-        CUT[width](aligned(values), runs.counts, runs.lows, parts.symbols, tuple(parts.octets), parts.halves)
-        return parts
+        return _cut_from(write(aligned(values), runs.counts, runs.lows), runs.counts, runs.lows)
+
+    def cut_by_context(self, values: Bits, base: Bits, kind: Kind, plan: Plan) -> Cut:
+        if kind.width not in RESTORE:
+            return self.others.cut_by_context(values, base, kind, plan)
+        grouping, lows = plan.grouping, np.array(plan.lows, np.int64)
+        counts, written = write_by_context(
+            aligned(values),
+            aligned(base),
+            *_rows_of(grouping, len(base)),
+            grouping.table,
+            lows,
+            *_exponent_of(kind),
+        )
+        return _cut_from(written, counts, lows)
 
     def paste(self, parts: Parts, runs: Runs, bits: np.dtype[Any]) -> Bits:
         if bits.itemsize not in PASTE:
@@ -388,29 +498,12 @@ class CompiledPasses:
         PASTE[bits.itemsize](parts.symbols, tuple(parts.octets), parts.halves, runs.counts, runs.lows, out)
         return out
 
-    def modes(self, symbols: Bytes, counts: NDArray[np.int64]) -> list[int]:
-        found = np.empty(len(counts), np.int64)
-        compiled_statistics.modes(symbols, counts, found)
-        modes: list[int] = found.tolist()
-        return modes
-
-    def fold(self, symbols: Bytes, base: int, digits: int) -> tuple[Bytes, Bytes]:
-        packed = np.empty(-(-len(symbols) // digits), np.uint8)
-        excess, found = np.empty(len(symbols) + 1, np.uint8), np.empty(1, np.uint64)
-        fold(symbols, base, packed, excess, found)
-        return packed, excess[: int(found[0])]
-
     def unfold(self, packed: Bytes, base: int, symbols: Bytes) -> int:
         inverse = -(-(1 << INVERSE_BITS) // base)
         return int(unfold(packed, base, inverse, np.empty(len(packed), np.uint8), symbols))
 
     def exceed(self, symbols: Bytes, most: int, excess: Bytes) -> None:
         exceed(symbols, most, excess)
-
-    def gaps(self, symbols: Bytes) -> tuple[Bytes, Bytes]:
-        coded, rest = np.empty(len(symbols) + 1, np.uint8), np.empty(len(symbols), np.uint8)
-        length, count = gaps(symbols, coded, rest)
-        return coded[:length], rest[:count]
 
 
 def passes() -> Passes:

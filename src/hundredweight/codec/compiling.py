@@ -1,5 +1,4 @@
-"""How kernels are compiled by numba: at once, for given types alone, mostly to run without the interpreter's lock, kept
-in numba's
+"""How kernels are compiled by numba: at once, for given types alone, to run without the interpreter's lock, kept in numba's
 cache."""
 
 from __future__ import annotations
@@ -17,17 +16,24 @@ def reads(item: Any) -> Any:
     return numba.types.Array(item, 1, "C", readonly=True)
 
 
-def compile_passes(function: Any, *signatures: tuple[Any, ...], result: Any = numba.void, release: bool = True) -> Any:
-    """Compiled now, or loaded from numba's cache; for these types alone, so that nothing is compiled later.
+def compile_passes(function: Any, *signatures: tuple[Any, ...], result: Any = numba.void) -> Any:
+    """Compiled now, or loaded from numba's cache; for these types alone, so that nothing is compiled later."""
+    return compile_signatures(function, *(result(*signature) for signature in signatures))
 
-    `release` False is for what takes some microseconds: to get the interpreter's lock back may take longer.
-    """
-    typed = [result(*signature) for signature in signatures]
+
+def compile_signatures(function: Any, *signatures: Any) -> Any:
+    """The same for signatures with results of their own."""
     try:
-        return numba.njit(typed, nogil=release, cache=True)(function)
+        return numba.njit(list(signatures), nogil=True, cache=True)(function)
     except RuntimeError:
         # Neither the package's folder nor the user's cache can be written.
-        return numba.njit(typed, nogil=release)(function)
+        return numba.njit(list(signatures), nogil=True)(function)
+
+
+def part_of_kernels(function: Any) -> Any:
+    """Compiled into each kernel that calls it, for the types that it is called with: nothing to load by itself. Those kernels
+    stand in the same module: numba's cache takes what it has of a kernel for old when that module has changed, no other."""
+    return numba.njit(nogil=True)(function)
 
 
 def aligned(elements: Bits) -> Bits:

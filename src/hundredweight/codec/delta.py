@@ -8,8 +8,8 @@ import numpy as np
 
 from hundredweight.codec import plan
 from hundredweight.codec.errors import CodecError
-from hundredweight.codec.passes import UNCHANGED, Grouping
-from hundredweight.codec.values import Runs, read_values, write_values
+from hundredweight.codec.plan import UNCHANGED, Grouping
+from hundredweight.codec.values import read_values, write_cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +37,10 @@ def write_delta(
     None, and nothing is written, where `accept` refuses the estimate, in bytes.
     """
     scale = plan.trailing_zeros(raw, base)
-    drift = None if scale else passes.statistics.drift(raw, base, kind)
-    values = passes.difference(_scaled(raw, scale), _scaled(base, scale), kind, drift)
-    made = plan.make(values, base, kind, passes.statistics)
-    if not accept(made.bits // 8):
+    found = passes.differences(_scaled(raw, scale), _scaled(base, scale), base, kind, decays=not scale)
+    if not accept(found.plan.bits // 8):
         return None
-    grouping = made.grouping
+    grouping, drift = found.plan.grouping, found.drift
     count = len(raw) // grouping.group * grouping.group if grouping.group else len(raw)
     writer.octets((DRIFT if drift is not None else 0) | (GROUPED if grouping.group else 0) | (SCALED if scale else 0))
     if scale:
@@ -51,9 +49,7 @@ def write_delta(
         changes = np.diff(drift, prepend=np.int32(0)).astype("<i4")
         writer.plane(changes.view(np.uint8))
     _write_grouping(writer, grouping)
-    partition = passes.partition(base[:count], kind, grouping)
-    runs = Runs(partition.counts, np.array(made.lows, np.int64))
-    write_values(writer, partition.split(values[:count]), runs, passes)
+    write_cut(writer, passes.cut_by_context(found.values[:count], base[:count], kind, found.plan))
     return count
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hundredweight.codec import plan, single, streams
+from hundredweight.codec import single, streams
 from hundredweight.codec.delta import write_delta
 from hundredweight.codec.methods import DELTA, DELTA_PLANES, FLOATS, HEAD, PACKED, PLANES, STORED, VERSION
 from hundredweight.codec.statistics import GROUP, SAMPLE
@@ -86,9 +86,7 @@ class Encoder:
         starts = range(0, common, run * max(1, common // (4 * SAMPLE)))
         picked = np.concatenate([np.arange(start, min(start + run, common)) for start in starts])
         raw, frame = content[: common * width].view(self.kind.bits)[picked], base.elements(picked)
-        drift = self.passes.statistics.drift(raw, frame, self.kind)
-        values = self.passes.difference(raw, frame, self.kind, drift)
-        made = plan.make(values, frame, self.kind, self.passes.statistics)
+        made = self.passes.differences(raw, frame, frame, self.kind, decays=True).plan
         delta = made.bits // 8 * common // len(picked)
         return min(alone, delta + (len(content) - common * width) * alone // len(content))
 

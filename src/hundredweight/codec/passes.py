@@ -8,13 +8,14 @@ decay moves it. Zigzag makes the rest unsigned. All of it is modulo 2**bits, hen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from hundredweight.codec.statistics import NumpyStatistics, exponents, leading_mantissa, steps
-from hundredweight.codec.values import ESCAPE, best_mode, empty_parts
+from hundredweight.codec import plan, statistics
+from hundredweight.codec.plan import UNCHANGED, Differences
+from hundredweight.codec.statistics import exponents, leading_mantissa, steps
+from hundredweight.codec.values import BASE, DIGITS, ESCAPE, SINGLE, SPARSE, Cut, Parts, Runs, best_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,28 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hundredweight.codec.numbers import Bits, Kind
-    from hundredweight.codec.statistics import Statistics
+    from hundredweight.codec.plan import Grouping, Plan
     from hundredweight.codec.streams import Bytes
-    from hundredweight.codec.values import Parts, Runs
 
 PIECE = 1 << 17
 """Elements at a time: temporaries stay in the cache, and calls are long enough for threads to overlap."""
-
-UNCHANGED = 0xFFFF
-"""In place of a class: all values of the group are zero, and none of them is coded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """How elements come by their contexts: `table[classes[i // group] * 256 + exponent of base[i]]`.
-
-    `group` divides the number of elements; 0 for a single class. `classes` has `UNCHANGED` where a group is left out.
-    """
-
-    group: int
-    classes: NDArray[np.uint16]
-    table: NDArray[np.uint8]
-    contexts: int
 
 
 class Partition(Protocol):
@@ -51,20 +35,19 @@ class Partition(Protocol):
 
     counts: NDArray[np.int64]
 
-    def split(self, values: Bits) -> Bits:
-        """The values of each context together, in order of contexts."""
-
     def join(self, parts: Bits) -> Bits:
-        """The inverse of `split`: values of groups left out are zero."""
+        """Values, given those of each context together, in order of contexts; those of groups left out are zero."""
 
 
 class Passes(Protocol):
     """One way to run them."""
 
-    statistics: Statistics
-
     def difference(self, raw: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
         """Zigzag differences of as many elements as both have."""
+
+    def differences(self, raw: Bits, frame: Bits, base: Bits, kind: Kind, *, decays: bool) -> Differences:
+        """Zigzag differences of two frames of equal length, less what weight decay alone does (if `decays`, and if there is any),
+        and a plan for them by the exponents of `base`."""
 
     def restore(self, values: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
         """The inverse of `difference`."""
@@ -72,27 +55,20 @@ class Passes(Protocol):
     def partition(self, base: Bits, kind: Kind, grouping: Grouping) -> Partition:
         """Group the elements of a base."""
 
-    def cut(self, values: Bits, runs: Runs) -> Parts:
-        """Symbols, and the bits below them."""
+    def cut(self, values: Bits, runs: Runs) -> Cut:
+        """What is written of values."""
+
+    def cut_by_context(self, values: Bits, base: Bits, kind: Kind, plan: Plan) -> Cut:
+        """The same of values by context: the runs are those of the contexts, and in each of them the order stays."""
 
     def paste(self, parts: Parts, runs: Runs, bits: np.dtype[Any]) -> Bits:
-        """The inverse of `cut`, but for symbols that say only that a value exceeds them."""
-
-    def modes(self, symbols: Bytes, counts: NDArray[np.int64]) -> list[int]:
-        """How the symbols of each run are coded best: `values.best_mode`."""
-
-    def fold(self, symbols: Bytes, base: int, digits: int) -> tuple[Bytes, Bytes]:
-        """Bytes of so many digits, each a symbol or `base - 1` if that is less, lowest first: those of byte i stand a share of
-        the symbols apart. And of all symbols that are at least `base - 1` what exceeds it, in order."""
+        """Values from their parts, but for those whose symbols say only that a value exceeds them."""
 
     def unfold(self, packed: Bytes, base: int, symbols: Bytes) -> int:
-        """The digits of those bytes into `symbols`; how many are `base - 1`: to these `exceed` adds the rest."""
+        """The digits of `fold`'s bytes into `symbols`; how many are `base - 1`: to these `exceed` adds the rest."""
 
     def exceed(self, symbols: Bytes, most: int, excess: Bytes) -> None:
         """Add what exceeds it to all symbols that are `most`, as many as `excess` has."""
-
-    def gaps(self, symbols: Bytes) -> tuple[Bytes, Bytes]:
-        """How many zeros stand before each symbol that is not zero, 255 for as many and more to come; and those less one."""
 
 
 def pieces(length: int, size: int = PIECE) -> Iterator[slice]:
@@ -141,9 +117,6 @@ class NumpyPartition:
 class NumpyPasses:
     """Numpy alone. Without state: for any number of threads at once."""
 
-    def __init__(self) -> None:
-        self.statistics: Statistics = NumpyStatistics()
-
     def difference(self, raw: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
         signed = np.dtype(f"<i{kind.width}")
         out = np.empty(len(raw), kind.bits)
@@ -155,6 +128,11 @@ class NumpyPasses:
             step <<= signed.type(1)
             np.bitwise_xor(step, sign, out=out[piece].view(signed))
         return out
+
+    def differences(self, raw: Bits, frame: Bits, base: Bits, kind: Kind, *, decays: bool) -> Differences:
+        drift = statistics.drift(raw, frame, kind) if decays else None
+        values = self.difference(raw, frame, kind, drift)
+        return Differences(values, drift, plan.make(values, base, kind))
 
     def restore(self, values: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
         signed = np.dtype(f"<i{kind.width}")
@@ -177,25 +155,23 @@ class NumpyPasses:
     def partition(self, base: Bits, kind: Kind, grouping: Grouping) -> Partition:
         return NumpyPartition(base, kind, grouping)
 
-    def cut(self, values: Bits, runs: Runs) -> Parts:
-        parts = empty_parts(runs, values.dtype.itemsize)
-        kind = values.dtype.type
-        octets = [0] * len(parts.octets)
-        start = half = 0
-        for count, low in zip(runs.counts.tolist(), runs.lows.tolist(), strict=True):
-            run = values[start : start + count]
-            shifted = run >> kind(low)
-            np.minimum(shifted, kind(ESCAPE), out=shifted)
-            parts.symbols[start : start + count] = shifted
+    def cut(self, values: Bits, runs: Runs) -> Cut:
+        parts = _parts(values, runs)
+        modes, streams, start = [], [], 0
+        for count in runs.counts.tolist():
+            symbols = parts.symbols[start : start + count]
             start += count
-            split = run.view(np.uint8)
-            for index in range(low // 8):
-                parts.octets[index][octets[index] : octets[index] + count] = split[index :: len(octets)]
-                octets[index] += count
-            if low % 8:
-                np.bitwise_and(split[low // 8 :: len(octets)], np.uint8(15), out=parts.halves[half : half + count])
-                half += count
-        return parts
+            modes.append(best_mode(symbols))
+            streams.append(_streams(symbols, modes[-1]))
+        exceeding = values[parts.symbols == ESCAPE]
+        middle = (len(parts.halves) + 1) // 2
+        packed = parts.halves[:middle].copy()
+        packed[: len(parts.halves) - middle] |= parts.halves[middle:] << np.uint8(4)
+        return Cut(runs.lows.tolist(), modes, streams, exceeding, parts.octets, packed)
+
+    def cut_by_context(self, values: Bits, base: Bits, kind: Kind, plan: Plan) -> Cut:
+        partition = NumpyPartition(base, kind, plan.grouping)
+        return self.cut(partition.split(values), Runs(partition.counts, np.array(plan.lows, np.int64)))
 
     def paste(self, parts: Parts, runs: Runs, bits: np.dtype[Any]) -> Bits:
         values = np.empty(runs.total, bits)
@@ -216,22 +192,6 @@ class NumpyPasses:
                 half += count
         return values
 
-    def modes(self, symbols: Bytes, counts: NDArray[np.int64]) -> list[int]:
-        ends = np.cumsum(counts)
-        return [
-            best_mode(symbols[end - count : end]) for count, end in zip(counts.tolist(), ends.tolist(), strict=True)
-        ]
-
-    def fold(self, symbols: Bytes, base: int, digits: int) -> tuple[Bytes, Bytes]:
-        most = np.uint8(base - 1)
-        capped = np.minimum(symbols, most)
-        share = -(-len(symbols) // digits)
-        packed = capped[:share].copy()
-        for place in range(1, digits):
-            part = capped[place * share : (place + 1) * share]
-            packed[: len(part)] += part * np.uint8(base**place)
-        return packed, symbols[capped == most] - most
-
     def unfold(self, packed: Bytes, base: int, symbols: Bytes) -> int:
         share = len(packed)
         rest = packed
@@ -245,10 +205,56 @@ class NumpyPasses:
     def exceed(self, symbols: Bytes, most: int, excess: Bytes) -> None:
         symbols[np.flatnonzero(symbols == most)] += excess
 
-    def gaps(self, symbols: Bytes) -> tuple[Bytes, Bytes]:
-        positions = np.flatnonzero(symbols != 0)
-        gaps = np.diff(positions, prepend=-1) - 1
-        longer = gaps // 255
-        coded = np.full(len(positions) + int(longer.sum()), 255, np.uint8)
-        coded[np.cumsum(longer + 1) - 1] = gaps - 255 * longer
-        return coded, symbols[positions] - np.uint8(1)
+
+def _parts(values: Bits, runs: Runs) -> Parts:
+    octets_of = [np.empty(runs.octets(index), np.uint8) for index in range(values.dtype.itemsize)]
+    parts = Parts(np.empty(runs.total, np.uint8), octets_of, np.empty(runs.halves, np.uint8))
+    kind = values.dtype.type
+    octets = [0] * len(parts.octets)
+    start = half = 0
+    for count, low in zip(runs.counts.tolist(), runs.lows.tolist(), strict=True):
+        run = values[start : start + count]
+        shifted = run >> kind(low)
+        np.minimum(shifted, kind(ESCAPE), out=shifted)
+        parts.symbols[start : start + count] = shifted
+        start += count
+        split = run.view(np.uint8)
+        for index in range(low // 8):
+            parts.octets[index][octets[index] : octets[index] + count] = split[index :: len(octets)]
+            octets[index] += count
+        if low % 8:
+            np.bitwise_and(split[low // 8 :: len(octets)], np.uint8(15), out=parts.halves[half : half + count])
+            half += count
+    return parts
+
+
+def _streams(symbols: Bytes, mode: int) -> tuple[Bytes, Bytes]:
+    """Symbols in this mode."""
+    if mode == SINGLE:
+        return symbols, symbols[:0]
+    if mode == SPARSE:
+        return gaps(symbols)
+    return fold(symbols, BASE[mode], DIGITS[BASE[mode]])
+
+
+def fold(symbols: Bytes, base: int, digits: int) -> tuple[Bytes, Bytes]:
+    """Bytes of so many digits, each a symbol or `base - 1` if that is less, lowest first: those of byte i stand a share of
+    the symbols apart. And of all symbols that are at least `base - 1` what exceeds it, in order."""
+    most = np.uint8(base - 1)
+    capped = np.minimum(symbols, most)
+    share = -(-len(symbols) // digits)
+    packed = capped[:share].copy()
+    for place in range(1, digits):
+        part = capped[place * share : (place + 1) * share]
+        packed[: len(part)] += part * np.uint8(base**place)
+    return packed, symbols[capped == most] - most
+
+
+def gaps(symbols: Bytes) -> tuple[Bytes, Bytes]:
+    """How many zeros stand before each symbol that is not zero, 255 for as many and more to come; and those less one."""
+    positions = np.flatnonzero(symbols != 0)
+    between = np.diff(positions, prepend=-1) - 1
+    longer = between // 255
+    coded = np.full(len(positions) + int(longer.sum()), 255, np.uint8)
+    coded[np.cumsum(longer + 1) - 1] = between - 255 * longer
+    return coded, symbols[positions] - np.uint8(1)

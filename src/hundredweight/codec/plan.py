@@ -15,19 +15,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hundredweight.codec.passes import UNCHANGED, Grouping
+from hundredweight.codec import statistics
 from hundredweight.codec.statistics import GROUP, LOG, SAMPLE, STILL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hundredweight.codec.numbers import Bits, Kind
-    from hundredweight.codec.statistics import Allotment, Statistics
+    from hundredweight.codec.statistics import Allotment
+    from hundredweight.codec.streams import Bytes
 
     Ints = NDArray[np.int64]
 
 CONTEXT_BITS = 600
 """What one more context costs: its Huffman table, and the lengths of its runs."""
+LEAST_GROUPS = 32
+UNCHANGED = 0xFFFF
+"""In place of a class: all values of the group are zero, and none of them is coded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How elements come by their contexts: `table[classes[i // group] * 256 + exponent of base[i]]`.
+
+    `group` divides the number of elements; 0 for a single class. `classes` has `UNCHANGED` where a group is left out.
+    """
+
+    group: int
+    classes: NDArray[np.uint16]
+    table: NDArray[np.uint8]
+    contexts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +59,20 @@ class Plan:
     bits: int
 
 
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Zigzag differences, what weight decay alone does to them, if anything, and a plan for them."""
+
+    values: Bits
+    drift: NDArray[np.int32] | None
+    plan: Plan
+
+
 def trailing_zeros(raw: Bits, base: Bits) -> int:
     """Bits that are zero at the end of all elements of both (not none): numbers that once were of a shorter type."""
     found = 0
-    for few in (1024, len(raw)):
+    # So few first that numpy keeps the interpreter's lock: to get it back takes longer.
+    for few in (64, len(raw)):
         seen = int(np.bitwise_or.reduce(raw[:few]) | np.bitwise_or.reduce(base[:few]))
         found = (seen & -seen).bit_length() - 1
         if found <= 0:
@@ -53,25 +80,25 @@ def trailing_zeros(raw: Bits, base: Bits) -> int:
     return found
 
 
-def make(values: Bits, base: Bits, kind: Kind, statistics: Statistics) -> Plan:
+def make(values: Bits, base: Bits, kind: Kind) -> Plan:
     """A plan for these differences: in groups, unless the classes of groups would cost more than they tell."""
     whole = len(values) // GROUP
-    if whole < 32:
-        return _without_classes(values, base, kind, statistics)
-    levels, population = statistics.survey(values[: whole * GROUP])
+    levels, population = np.zeros(0, np.uint8), np.zeros(STILL, np.int64)
+    if whole >= LEAST_GROUPS:
+        levels, population = statistics.survey(values[: whole * GROUP])
     moving = int(population.sum())
     if not moving or (moving == whole and _alike(population)):
-        return _without_classes(values, base, kind, statistics)
-    present = np.flatnonzero(population)
-    class_of = np.full(STILL + 1, UNCHANGED, np.uint16)
-    class_of[present] = np.arange(len(present))
-    classes = class_of[levels]
-    sampled = np.flatnonzero(levels != STILL)[:: moving * GROUP // SAMPLE + 1]
-    of_sampled = classes[sampled].astype(np.int64)
-    first, seen = statistics.seen(values, base, kind, sampled, GROUP, of_sampled, len(present))
-    side = _entropy(np.append(population[present], whole - moving)) + 64 * len(present)
-    allotted = statistics.allot(seen, first, kind.width, present)
-    return _plan(allotted, moving * GROUP, side, Grouping(GROUP, classes, allotted.table, len(allotted.lows)))
+        levels = levels[:0]
+        rows = np.arange(0, len(values), len(values) // SAMPLE + 1)
+        first, seen = statistics.seen(values, base, kind, rows, 1, np.zeros(len(rows), np.int64), 1)
+        allotted = statistics.allot(seen, first, kind.width, np.zeros(1, np.int64))
+    else:
+        present = np.flatnonzero(population)
+        rows = np.flatnonzero(levels != STILL)[:: moving * GROUP // SAMPLE + 1]
+        of_rows = np.searchsorted(present, levels[rows])
+        first, seen = statistics.seen(values, base, kind, rows, GROUP, of_rows, len(present))
+        allotted = statistics.allot(seen, first, kind.width, present)
+    return finish(allotted, levels, population, len(values))
 
 
 def _alike(population: Ints) -> bool:
@@ -82,16 +109,20 @@ def _alike(population: Ints) -> bool:
     return bool(most - least <= 6)
 
 
-def _without_classes(values: Bits, base: Bits, kind: Kind, statistics: Statistics) -> Plan:
-    rows = np.arange(0, len(values), len(values) // SAMPLE + 1)
-    first, seen = statistics.seen(values, base, kind, rows, 1, np.zeros(len(rows), np.int64), 1)
-    allotted = statistics.allot(seen, first, kind.width, np.zeros(1, np.int64))
-    return _plan(allotted, len(values), 0, Grouping(0, np.zeros(0, np.uint16), allotted.table, len(allotted.lows)))
-
-
-def _plan(allotted: Allotment, total: int, side: int, grouping: Grouping) -> Plan:
-    """`total` values will be coded; the classes take `side` bits."""
-    bits = allotted.cost * total // (256 * max(allotted.counted, 1)) + grouping.contexts * CONTEXT_BITS + side
+def finish(allotted: Allotment, levels: Bytes, population: Ints, length: int) -> Plan:
+    """A plan for so many values, of contexts that were allotted by the levels of groups (`statistics.survey`), or without any."""
+    contexts = len(allotted.lows)
+    if not len(levels):
+        grouping, side = Grouping(0, np.zeros(0, np.uint16), allotted.table, contexts), 0
+    else:
+        present = np.flatnonzero(population)
+        moving = int(population.sum())
+        class_of = np.full(STILL + 1, UNCHANGED, np.uint16)
+        class_of[present] = np.arange(len(present))
+        grouping = Grouping(GROUP, class_of[levels], allotted.table, contexts)
+        side = _entropy(np.append(population[present], len(levels) - moving)) + 64 * len(present)
+        length = moving * GROUP
+    bits = allotted.cost * length // (256 * max(allotted.counted, 1)) + contexts * CONTEXT_BITS + side
     return Plan(grouping, allotted.lows, bits)
 
 

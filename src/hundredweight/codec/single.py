@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hundredweight.codec.passes import pieces
-from hundredweight.codec.values import ESCAPE, Runs, read_values, write_values
+from hundredweight.codec.values import ESCAPE, Runs, read_values, write_cut
 
 if TYPE_CHECKING:
     from hundredweight.codec.numbers import Bits, Kind
@@ -28,7 +28,7 @@ def write_floats(writer: Writer, raw: Bits, kind: Kind, passes: Passes) -> None:
     origin = _window(turned[:: len(turned) // 65536 + 1] >> kind.bits.type(low))
     turned -= kind.bits.type(origin << low)
     writer.varint(origin)
-    write_values(writer, turned, Runs(np.array([len(turned)]), np.array([low])), passes)
+    write_cut(writer, passes.cut(turned, Runs(np.array([len(turned)]), np.array([low]))))
 
 
 def read_floats(reader: Reader, length: int, kind: Kind, passes: Passes) -> Bits:

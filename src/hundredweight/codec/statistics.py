@@ -1,12 +1,12 @@
 """What is known of the differences of a segment, from a sample: how large they are where, and which contexts that makes.
 
-In integers and by tables: the same plan must come out on any machine, and by either way (`compiled_statistics` is the other).
+In integers and by tables: the same plan must come out on any machine, and by either way (`compiled_plan` is the other).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,32 +57,6 @@ class Allotment:
     lows: tuple[int, ...]
     cost: int
     counted: int
-
-
-class Statistics(Protocol):
-    """One way to take them."""
-
-    def drift(self, raw: Bits, base: Bits, kind: Kind) -> NDArray[np.int32] | None:
-        """What weight decay alone does to an element, by its leading mantissa bits; None where no rows show it.
-
-        AdamW multiplies a weight by 1 - rate * decay at each step, even where the gradient is zero, and each product is rounded:
-        in units of the last place the sum of all steps depends on the mantissa alone. Such rows have steps of one sign and like
-        size.
-        """
-
-    def survey(self, values: Bits) -> tuple[Bytes, Ints]:
-        """The level of each group of `GROUP` values (twice the mean bit length of a quarter of them) or `STILL`; and how many
-        groups have each level."""
-
-    def seen(
-        self, values: Bits, base: Bits, kind: Kind, rows: Ints, run: int, classes: Ints, count: int
-    ) -> tuple[int, Ints]:
-        """Of the elements `[row * run, (row + 1) * run)` of all `rows`, which have these `classes` of `count`: the first
-        exponent that is told apart, and how often each class, exponent and bit length occur together."""
-
-    def allot(self, seen: Ints, first: int, width: int, levels: Ints) -> Allotment:
-        """A context for each class and exponent, by mean bit length. `levels` are those of the classes as wholes, in case
-        that the sample has none of them."""
 
 
 def steps(raw: Bits, base: Bits) -> NDArray[Any]:
@@ -144,73 +118,83 @@ def _exponent(bits: NDArray[Any], mantissa: int, bias: int) -> NDArray[np.uint8]
     return lengths.astype(np.uint8)
 
 
-class NumpyStatistics:
-    """Numpy alone. Without state."""
+def drift(raw: Bits, base: Bits, kind: Kind) -> NDArray[np.int32] | None:
+    """What weight decay alone does to an element, by its leading mantissa bits; None where no rows show it.
 
-    def drift(self, raw: Bits, base: Bits, kind: Kind) -> NDArray[np.int32] | None:
-        whole = len(raw) // GROUP
-        if kind.mantissa != 23 or whole < FEWEST:
+    AdamW multiplies a weight by 1 - rate * decay at each step, even where the gradient is zero, and each product is rounded:
+    in units of the last place the sum of all steps depends on the mantissa alone. Such rows have steps of one sign and like
+    size.
+    """
+    whole = len(raw) // GROUP
+    if kind.mantissa != 23 or whole < FEWEST:
+        return None
+    rows, frames = (side[: whole * GROUP].reshape(-1, GROUP) for side in (raw, base))
+    for most in ROWS:
+        every = (whole - 1) // most + 1
+        frame = frames[::every]
+        moved = steps(rows[::every], frame)
+        quiet = _quiet(moved)
+        if int(np.count_nonzero(quiet)) * RARE < len(quiet):
             return None
-        rows, frames = (side[: whole * GROUP].reshape(-1, GROUP) for side in (raw, base))
-        for most in ROWS:
-            every = (whole - 1) // most + 1
-            frame = frames[::every]
-            moved = steps(rows[::every], frame)
-            quiet = _quiet(moved)
-            if int(np.count_nonzero(quiet)) * RARE < len(quiet):
-                return None
-        found = moved[quiet].reshape(-1).astype(np.int64)
-        leading = leading_mantissa(frame[quiet].reshape(-1), kind).astype(np.int64)
-        low, span = int(found.min()), int(found.max()) - int(found.min()) + 1
-        if span <= SPAN:
-            seen = np.bincount(leading * span + (found - low), minlength=256 * span).reshape(256, span)
-            typical = seen.argmax(axis=1) + low
-        else:
-            sums = np.bincount(leading, weights=found, minlength=256).astype(np.int64)
-            typical = sums // np.maximum(np.bincount(leading, minlength=256), 1)
-        known = np.bincount(leading, minlength=256) > 0
-        # An entry without a sample takes its neighbour's: the steps grow with the mantissa.
-        typical = typical[np.maximum.accumulate(np.where(known, np.arange(256), 0))]
-        return typical.astype(np.int32) if typical.any() else None
+    found = moved[quiet].reshape(-1).astype(np.int64)
+    leading = leading_mantissa(frame[quiet].reshape(-1), kind).astype(np.int64)
+    low, span = int(found.min()), int(found.max()) - int(found.min()) + 1
+    if span <= SPAN:
+        seen = np.bincount(leading * span + (found - low), minlength=256 * span).reshape(256, span)
+        typical = seen.argmax(axis=1) + low
+    else:
+        sums = np.bincount(leading, weights=found, minlength=256).astype(np.int64)
+        typical = sums // np.maximum(np.bincount(leading, minlength=256), 1)
+    known = np.bincount(leading, minlength=256) > 0
+    # An entry without a sample takes its neighbour's: the steps grow with the mantissa.
+    typical = typical[np.maximum.accumulate(np.where(known, np.arange(256), 0))]
+    return typical.astype(np.int32) if typical.any() else None
 
-    def survey(self, values: Bits) -> tuple[Bytes, Ints]:
-        rows = values.reshape(-1, GROUP)
-        lengths = bit_lengths(rows[:, ::LOOKED_AT].reshape(-1)).view(np.uint64).reshape(-1, GROUP // 32)
-        levels = (_sums(lengths) * np.uint16(2) // np.uint16(GROUP // LOOKED_AT)).astype(np.uint8)
-        levels[~_changed(rows, lengths)] = STILL
-        return levels, np.bincount(levels, minlength=256)[:STILL]
 
-    def seen(
-        self, values: Bits, base: Bits, kind: Kind, rows: Ints, run: int, classes: Ints, count: int
-    ) -> tuple[int, Ints]:
-        whole = len(values) // run * run
-        sample, frame = (both[:whole].reshape(-1, run)[rows].reshape(-1) for both in (values, base))
-        found = exponents(frame, kind)
-        tails = np.cumsum(np.bincount(found, minlength=256)[::-1])
-        last = 255 - int(np.searchsorted(tails, len(found) // 1024, side="right")) if len(found) else 0
-        first = min(max(last - EXPONENTS + 1, 0), 256 - EXPONENTS)
-        lengths = 8 * kind.width + 2
-        column = np.minimum(np.maximum(found, np.uint8(first)) - np.uint8(first), np.uint8(EXPONENTS - 1))
-        keys = (classes.repeat(run) * EXPONENTS + column).astype(np.int64, copy=False)
-        keys *= lengths
-        keys += bit_lengths(sample)
-        return first, np.bincount(keys, minlength=count * EXPONENTS * lengths).reshape(count, EXPONENTS, lengths)
+def survey(values: Bits) -> tuple[Bytes, Ints]:
+    """The level of each group of `GROUP` values (twice the mean bit length of a quarter of them) or `STILL`; and how many
+    groups have each level."""
+    rows = values.reshape(-1, GROUP)
+    lengths = bit_lengths(rows[:, ::LOOKED_AT].reshape(-1)).view(np.uint64).reshape(-1, GROUP // 32)
+    levels = (_sums(lengths) * np.uint16(2) // np.uint16(GROUP // LOOKED_AT)).astype(np.uint8)
+    levels[~_changed(rows, lengths)] = STILL
+    return levels, np.bincount(levels, minlength=256)[:STILL]
 
-    def allot(self, seen: Ints, first: int, width: int, levels: Ints) -> Allotment:
-        cells = seen.reshape(-1, seen.shape[2])
-        counts = cells.sum(axis=1)
-        level = cells @ (2 * np.arange(seen.shape[2])) // np.maximum(counts, 1)
-        _fill(level, counts, levels)
-        merged = _merge(np.bincount(level, weights=counts, minlength=2 * seen.shape[2]).astype(np.int64))
-        context = merged[level]
-        by_context = np.zeros((int(merged[-1]) + 1, seen.shape[2]), np.int64)
-        held = np.flatnonzero(counts)
-        np.add.at(by_context, context[held], cells[held])
-        costs = _costs(by_context, width)
-        columns = np.clip(np.arange(256) - first, 0, EXPONENTS - 1)
-        table = context.reshape(-1, EXPONENTS)[:, columns].reshape(-1).astype(np.uint8)
-        lows = tuple((costs.argmin(axis=1) * STEP).tolist())
-        return Allotment(table, lows, int(costs.min(axis=1).sum()), int(counts.sum()))
+
+def seen(values: Bits, base: Bits, kind: Kind, rows: Ints, run: int, classes: Ints, count: int) -> tuple[int, Ints]:
+    """Of the elements `[row * run, (row + 1) * run)` of all `rows`, which have these `classes` of `count`: the first
+    exponent that is told apart, and how often each class, exponent and bit length occur together."""
+    whole = len(values) // run * run
+    sample, frame = (both[:whole].reshape(-1, run)[rows].reshape(-1) for both in (values, base))
+    found = exponents(frame, kind)
+    tails = np.cumsum(np.bincount(found, minlength=256)[::-1])
+    last = 255 - int(np.searchsorted(tails, len(found) // 1024, side="right")) if len(found) else 0
+    first = min(max(last - EXPONENTS + 1, 0), 256 - EXPONENTS)
+    lengths = 8 * kind.width + 2
+    column = np.minimum(np.maximum(found, np.uint8(first)) - np.uint8(first), np.uint8(EXPONENTS - 1))
+    keys = (classes.repeat(run) * EXPONENTS + column).astype(np.int64, copy=False)
+    keys *= lengths
+    keys += bit_lengths(sample)
+    return first, np.bincount(keys, minlength=count * EXPONENTS * lengths).reshape(count, EXPONENTS, lengths)
+
+
+def allot(seen: Ints, first: int, width: int, levels: Ints) -> Allotment:
+    """A context for each class and exponent, by mean bit length. `levels` are those of the classes as wholes, in case
+    that the sample has none of them."""
+    cells = seen.reshape(-1, seen.shape[2])
+    counts = cells.sum(axis=1)
+    level = cells @ (2 * np.arange(seen.shape[2])) // np.maximum(counts, 1)
+    _fill(level, counts, levels)
+    merged = _merge(np.bincount(level, weights=counts, minlength=2 * seen.shape[2]).astype(np.int64))
+    context = merged[level]
+    by_context = np.zeros((int(merged[-1]) + 1, seen.shape[2]), np.int64)
+    held = np.flatnonzero(counts)
+    np.add.at(by_context, context[held], cells[held])
+    costs = _costs(by_context, width)
+    columns = np.clip(np.arange(256) - first, 0, EXPONENTS - 1)
+    table = context.reshape(-1, EXPONENTS)[:, columns].reshape(-1).astype(np.uint8)
+    lows = tuple((costs.argmin(axis=1) * STEP).tolist())
+    return Allotment(table, lows, int(costs.min(axis=1).sum()), int(counts.sum()))
 
 
 def _quiet(moved: NDArray[Any]) -> NDArray[np.bool_]:

@@ -65,28 +65,37 @@ class Parts:
     halves: Bytes
 
 
-def empty_parts(runs: Runs, width: int) -> Parts:
-    """Room for `runs` of values of `width` bytes."""
-    octets = [np.empty(runs.octets(index), np.uint8) for index in range(width)]
-    return Parts(np.empty(runs.total, np.uint8), octets, np.empty(runs.halves, np.uint8))
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Values cut in pieces and ready to be written; of each run the bits below symbols, how these are coded, and that in one or
+    two streams.
+
+    `exceeding` has the values that exceed their symbols, `octets[i]` the bytes of significance i below symbols, `halves` the half
+    bytes below them, the second half of all above the first.
+    """
+
+    lows: Sequence[int]
+    modes: Sequence[int]
+    streams: Sequence[tuple[Bytes, Bytes]]
+    exceeding: Values
+    octets: Sequence[Bytes]
+    halves: Bytes
 
 
-def write_values(writer: Writer, values: Values, runs: Runs, passes: Passes) -> None:
-    """All of `values` (unsigned, of any width). The reader knows the lengths of the runs; each low is less than the width."""
-    parts = passes.cut(values, runs)
-    start = 0
-    modes = passes.modes(parts.symbols, runs.counts)
-    for count, low, mode in zip(runs.counts.tolist(), runs.lows.tolist(), modes, strict=True):
-        _write_symbols(writer, parts.symbols[start : start + count], low, mode, passes)
-        start += count
-    if start and int(parts.symbols.max()) == ESCAPE:
-        writer.run(values[parts.symbols == ESCAPE].view(np.uint8), None)
-    for octets in parts.octets:
+def write_cut(writer: Writer, cut: Cut) -> None:
+    """All values. The reader knows the lengths of the runs; each low is less than the width."""
+    for low, mode, (first, second) in zip(cut.lows, cut.modes, cut.streams, strict=True):
+        writer.octets(low // STEP | mode)
+        if mode == SPARSE:
+            writer.varint(len(second))
+            if len(second):
+                writer.varint(len(first) - len(second))
+        writer.symbols(first)
+        writer.symbols(second)
+    writer.run(cut.exceeding.view(np.uint8), None)
+    for octets in cut.octets:
         writer.noise(octets)
-    middle = (len(parts.halves) + 1) // 2
-    packed = parts.halves[:middle].copy()
-    packed[: len(parts.halves) - middle] |= parts.halves[middle:] << np.uint8(4)
-    writer.noise(packed)
+    writer.noise(cut.halves)
 
 
 def read_values(reader: Reader, counts: NDArray[np.int64], bits: np.dtype[Any], passes: Passes) -> Values:
@@ -107,16 +116,6 @@ def read_values(reader: Reader, counts: NDArray[np.int64], bits: np.dtype[Any], 
     values = passes.paste(Parts(symbols, octets, _read_halves(reader, runs.halves)), runs, bits)
     values[escapes] = escaped
     return values
-
-
-def _write_symbols(writer: Writer, symbols: Bytes, low: int, mode: int, passes: Passes) -> None:
-    writer.octets(low // STEP | mode)
-    if mode == SINGLE:
-        writer.symbols(symbols)
-    elif mode == SPARSE:
-        _write_sparse(writer, symbols, passes)
-    else:
-        _write_digits(writer, symbols, BASE[mode], passes)
 
 
 def _read_symbols(reader: Reader, symbols: Bytes, mode: int, passes: Passes) -> None:
@@ -143,25 +142,9 @@ def best_mode(symbols: Bytes) -> int:
     return SINGLE
 
 
-def _write_digits(writer: Writer, symbols: Bytes, base: int, passes: Passes) -> None:
-    """Symbols as digits of bytes, each with those a part of the run further on; what exceeds the highest digit follows."""
-    packed, excess = passes.fold(symbols, base, DIGITS[base])
-    writer.symbols(packed)
-    writer.symbols(excess)
-
-
 def _read_digits(reader: Reader, symbols: Bytes, base: int, passes: Passes) -> None:
     more = passes.unfold(reader.run(-(-len(symbols) // DIGITS[base])), base, symbols)
     passes.exceed(symbols, base - 1, reader.run(more))
-
-
-def _write_sparse(writer: Writer, symbols: Bytes, passes: Passes) -> None:
-    coded, rest = passes.gaps(symbols)
-    writer.varint(len(rest))
-    if len(rest):
-        writer.varint(len(coded) - len(rest))
-        writer.symbols(coded)
-        writer.symbols(rest)
 
 
 def _read_sparse(reader: Reader, symbols: Bytes) -> None:
