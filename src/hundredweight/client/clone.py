@@ -22,7 +22,7 @@ from hundredweight.git.new import is_new
 from hundredweight.lineage.experiments import refspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hundredweight.client.workspace import Workspace
     from hundredweight.git.run import Git
@@ -123,14 +123,17 @@ def guess_folder(url: str, *, bare: bool = False) -> str:
     return f"{name}.git" if bare else name
 
 
-def run_git_clone(git: Git, request: CloneRequest, *, resumable: bool = False) -> None:
+def run_git_clone(
+    git: Git, request: CloneRequest, *, resumable: bool = False, meanwhile: Callable[[], None] = lambda: None
+) -> None:
     """Clone without the filter; git talks to the terminal itself. With `resumable` the clone carries the mark until
-    `complete`, and one that carries it is gone on with. Raises `CloneFailed`."""
+    `complete`, and one that carries it is gone on with. `meanwhile` is called while git runs. Raises `CloneFailed`."""
     if resumable and _resume(git, request):
         return
     mark = ("--config", f"{MARK}=true", *_with_experiments(request)) if resumable else ()
     quiet = git.with_env(**{WRITES_LATER: "1"}).with_options(*WITHOUT_FILTER)
     with quiet.popen("clone", *mark, *request.options, "--", request.url, request.folder) as process:
+        meanwhile()
         code = process.wait()
     if code:
         raise CloneFailed(code)

@@ -342,20 +342,26 @@ def _temp_folder(workspace: Workspace, folder: str) -> str:
     """lfs/tmp, whose leftovers get cleaned up, when a rename from there works; else the target's own folder."""
     temp = workspace.store.temp
     try:
-        os.makedirs(temp, exist_ok=True)
-        if os.stat(temp).st_dev == os.stat(folder).st_dev:
-            return temp
+        try:
+            device = os.stat(temp).st_dev
+        except FileNotFoundError:
+            os.makedirs(temp, exist_ok=True)
+            device = os.stat(temp).st_dev
+        return temp if device == os.stat(folder).st_dev else folder
     except OSError:
         return folder
-    return folder
 
 
 def _is_pointer_to(full: str, size: int, pointer: Pointer) -> bool:
     """Whether the file holds a pointer to the same object, and not content or another version's pointer."""
     if size >= CUTOFF:
         return False
-    with open(full, "rb") as file:
-        found = try_parse(file.read(CUTOFF))
+    # A file object asks the system four more things, each of which lets another thread in between.
+    descriptor = os.open(full, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        found = try_parse(os.read(descriptor, CUTOFF))
+    finally:
+        os.close(descriptor)
     return found is not None and found.oid == pointer.oid
 
 

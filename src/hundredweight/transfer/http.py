@@ -296,7 +296,8 @@ class Exchange:
             request.headers["Cookie"] = cookie
 
     def _ask(self, request: Request) -> BaseHTTPResponse:
-        trace(f"HTTP: {request.method} {_public(request.url)}")
+        if tracing.enabled():
+            trace(f"HTTP: {request.method} {_public(request.url)}")
         self._show_request(request)
         body = request.body
         headers = request.headers.copy()
