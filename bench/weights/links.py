@@ -22,7 +22,7 @@ from bench.weights.journeys import Passage, Route, Team, route
 from hundredweight.base.ids import Oid
 from hundredweight.hub.services import open_services
 from hundredweight.hub.settings import load
-from hundredweight.store.pack import MAX_DEPTH
+from hundredweight.store.pack import DEEPEST
 
 Files = Mapping[str, Path]
 Result = dict[str, object]
@@ -44,7 +44,7 @@ class Link:
 
 
 LINKS: Mapping[str, Link] = {
-    "loopback": Link(None, MAX_DEPTH, clones=True, deepest=True),
+    "loopback": Link(None, max(DEEPEST, 3), clones=True, deepest=True),
     "1 Gbit/s": Link(1000, 2, clones=True),
     # A file of 1 GiB takes stock git-lfs one and a half minutes here.
     "100 Mbit/s": Link(100, 1),

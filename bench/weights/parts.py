@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import statistics
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from bench.codec import Coder, Segment, best_of, each, segments_of
@@ -18,6 +20,10 @@ from hundredweight.codec.kernel import Kernel
 
 MODEL = "model.safetensors"
 TIMED = ("series_step0060_fp32", "series_step0060_bf16", "full_wd0_fp32", "full_wd0_bf16", "base_fp32", "base_bf16")
+RUNS = 5
+WORKERS = (1, 2)
+LEAST_TIMED = 256 << 20
+"""Bytes of a run that is timed: what is shorter is as long as the machine pleases."""
 REFERENCE = 40
 """Bytes of a reference to a segment that is there already."""
 
@@ -67,21 +73,30 @@ def codec_alone(files: Mapping[str, Path]) -> Result:
         stored = sum(map(len, blocks)) + REFERENCE * (len(segments) - len(changed))
         row: Result = {"base": base, "stored": stored, "raw": sum(len(segment.raw) for segment in segments)}
         if name in TIMED:
-            row["kernel"] = [_speeds(Kernel.ON, changed, workers) for workers in (1, 2)]
-            row["numpy"] = _speeds(Kernel.OFF, changed, 1)
+            row["kernel"] = _speeds(Kernel.ON, changed)
+            row["numpy"] = _speeds(Kernel.OFF, changed)
         found[name] = row
     return found
 
 
-def _speeds(kernel: Kernel, changed: Sequence[Segment], workers: int) -> tuple[float, float]:
-    """Encoding and decoding, the better of two runs each. Raises `RuntimeError` when bytes come back changed."""
+def _speeds(kernel: Kernel, changed: Sequence[Segment]) -> list[tuple[float, float]]:
+    """Encoding and decoding by one worker and by two, in turns: medians. Raises `RuntimeError` when bytes come back changed."""
     coder = Coder(Profile.DEFAULT, kernel)
+    blocks = [coder.encode(segment) for segment in changed]
+    if any(coder.decode(segment, made) != segment.raw for segment, made in zip(changed, blocks, strict=True)):
+        raise RuntimeError("other bytes came back")
     size = sum(len(segment.raw) for segment in changed)
-    with ThreadPoolExecutor(workers) as pool:
-        blocks = list(pool.map(coder.encode, changed))
-        for segment, made in zip(changed, blocks, strict=True):
-            if coder.decode(segment, made) != segment.raw:
-                raise RuntimeError("other bytes came back")
-        encode = best_of(2, lambda: each(pool, coder.encode, changed))
-        decode = best_of(2, lambda: each(pool, coder.decode, changed, blocks))
-    return size / encode, size / decode
+    times = -(-LEAST_TIMED // size)
+    encode: dict[int, list[float]] = {workers: [] for workers in WORKERS}
+    decode: dict[int, list[float]] = {workers: [] for workers in WORKERS}
+    for _ in range(RUNS):
+        for workers in WORKERS:
+            with ThreadPoolExecutor(workers) as pool:
+                encode[workers].append(best_of(1, partial(each, pool, coder.encode, [*changed] * times)))
+                decode[workers].append(
+                    best_of(1, partial(each, pool, coder.decode, [*changed] * times, blocks * times))
+                )
+    return [
+        (size * times / statistics.median(encode[workers]), size * times / statistics.median(decode[workers]))
+        for workers in WORKERS
+    ]

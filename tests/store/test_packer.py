@@ -16,7 +16,7 @@ from hundredweight.formats.source import BytesSource
 from hundredweight.store import packer
 from hundredweight.store.bases import Candidate
 from hundredweight.store.catalog import Location
-from hundredweight.store.pack import MAX_DEPTH, PackStreamWriter
+from hundredweight.store.pack import DEEPEST, MAX_DEPTH, PackStreamWriter
 from hundredweight.store.packer import BlockWrong, Packer, PackResult, SourceBases, SourceChanged, _with_room
 from hundredweight.store.reader import ObjectReader
 from hundredweight.store.recipe import Recipe
@@ -116,9 +116,9 @@ def test_chains_are_bounded(store: Store) -> None:
         now = fine_tuned(now, seed, 1e-5)
         recipe, result = store.add(safetensors_of(now), history[:1])
         history.insert(0, recipe)
-        assert max(store.depths(recipe).values()) <= MAX_DEPTH
+        assert max(store.depths(recipe).values()) <= DEEPEST
         assert result.stored < whole.stored * 0.8
-    assert max(max(store.depths(each).values()) for each in history) == MAX_DEPTH
+    assert max(max(store.depths(each).values()) for each in history) == DEEPEST
 
 
 def test_the_better_of_several_bases_is_taken(store: Store) -> None:
@@ -289,4 +289,4 @@ def test_any_objects_after_any_others(contents: list[Any], seed: int) -> None:
         seen.add(data)
         recipe, _ = store.add(data, recipes[::-1])
         recipes.append(recipe)
-    assert all(depth <= MAX_DEPTH for recipe in recipes for depth in store.depths(recipe).values())
+    assert all(depth <= DEEPEST for recipe in recipes for depth in store.depths(recipe).values())

@@ -28,7 +28,10 @@ MAX_BLOCK = MAX_RAW + 1024
 """Bytes of a codec block: the codec adds a few to what does not compress."""
 MAX_RECIPE = 32 << 20
 MAX_DEPTH = 4
-"""Deltas until a block without base."""
+"""Deltas until a block without base, at most, in what is read."""
+DEEPEST = 2
+"""In what is made. A clone decodes whole chains: over loopback 1.08 GB of bf16 take it 4.8 s at depth one, 5.9 at two, 7.1 at
+three, 8.1 at four; stock git-lfs takes 4.9 out of whole files."""
 MAX_ENTRIES = 1 << 24
 
 _RECORD = struct.Struct("<BI")

@@ -21,7 +21,7 @@ from hundredweight.codec.block import Profile
 from hundredweight.codec.errors import CodecError
 from hundredweight.store.bases import Candidate, Candidates
 from hundredweight.store.catalog import Location, PackMissing
-from hundredweight.store.pack import MAX_DEPTH, PackDamaged
+from hundredweight.store.pack import DEEPEST, PackDamaged
 from hundredweight.store.reader import PackedSource, SegmentDamaged, SegmentMissing
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ PLANNED = 256
 SCOUTS = 12
 """Segments for which all bases are tried. Where these agree on one predecessor, the others take it untried: to try bases takes
 as long as to encode, and each has to be decoded first."""
-SHORTENED = MAX_DEPTH // 2
-"""Where a chain is full, the ancestor at this depth is the base instead: some versions later the chain is full again, and deltas
-that skip a few versions are little longer than those that skip none."""
+SHORTENED = DEEPEST - 1
+"""Where a chain is full, the ancestor at this depth is the base instead: deltas that skip a few versions are little longer than
+those that skip none."""
 
 
 class Bases(Protocol):
@@ -296,7 +296,7 @@ def _with_room(candidate: Candidate, known: Mapping[bytes, Location], origin: in
     at = known.get(candidate.id)
     if at is None:
         return None
-    if at.depth < MAX_DEPTH:
+    if at.depth < DEEPEST:
         return _Base(candidate, at.depth + 1, origin)
     size = at.size
     identity = candidate.id

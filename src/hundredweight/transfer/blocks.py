@@ -35,7 +35,7 @@ from hundredweight.protocol.blocks import (
 )
 from hundredweight.protocol.message import MEDIA_TYPE
 from hundredweight.store.catalog import PackMissing
-from hundredweight.store.pack import MAX_DEPTH, PackDamaged, PackStreamReader, PackStreamWriter, RecipeRecord
+from hundredweight.store.pack import DEEPEST, MAX_DEPTH, PackDamaged, PackStreamReader, PackStreamWriter, RecipeRecord
 from hundredweight.store.packer import Packer, SourceBases, SourceChanged
 from hundredweight.store.recipe import Recipe
 from hundredweight.store.worth import LEAST_GAIN, gains
@@ -212,9 +212,9 @@ class BlocksAdapter:
                 if each.recipe.oid not in accepted and self._uploads.wait_for(each.recipe.oid, number):
                     break
                 if each.recipe.oid in accepted:
-                    return known[:MOST_TRIED], terms
+                    return _tried(known, terms), terms
             else:
-                return known[:MOST_TRIED], terms
+                return _tried(known, terms), terms
 
     def _encode_against(
         self, job: Job, file: AtomicFile, own: Known, known: Sequence[Known], terms: Terms
@@ -477,6 +477,15 @@ def _whole_may_go(error: CwtError) -> bool:
     if isinstance(error, HttpError):
         return error.status in _REFUSED
     return not (isinstance(error, RemoteError) and error.temporary)
+
+
+def _tried(known: Sequence[Known], terms: Terms) -> list[Known]:
+    """The nearest; where their chains are full, the nearest upon which a delta may stand is the last of them."""
+    for place, each in enumerate(known):
+        depths = terms.depths[each.recipe.oid]
+        if 2 * sum(int(digit) < DEEPEST for digit in depths) >= len(depths):
+            return [*known[: MOST_TRIED - 1], each] if place >= MOST_TRIED else list(known[:MOST_TRIED])
+    return list(known[:MOST_TRIED])
 
 
 def _bases(known: Sequence[Known]) -> Bases:
