@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,17 @@ def test_files_that_a_killed_pull_had_written_are_no_changes(seed: Seed) -> None
     seed.person.run("git", "lfs", "pull", cwd=clone)
     assert seed.person.git("status", "--porcelain", cwd=clone) == " M copy.bin"
     assert (clone / "copy.bin").read_bytes() == bytes(len(seed.files["copy.bin"]))
+
+
+def test_what_is_excluded_does_not_enter_the_store_from_the_work_tree_either(seed: Seed) -> None:
+    clone = seed.pointers()
+    seed.person.run("git", "lfs", "pull", cwd=clone)
+    shutil.rmtree(clone / ".git/lfs/objects")
+    os.utime(clone / "w.bin")
+    seed.person.run("git", "lfs", "pull", "-X", "w.bin,copy.bin", cwd=clone)
+    assert has(clone, seed.files["d/e/f/g.bin"])
+    assert not has(clone, seed.files["w.bin"])
+    assert seed.person.git("status", "--porcelain", cwd=clone) == ""
 
 
 def test_patterns_choose_and_a_pull_in_a_folder_is_of_all(seed: Seed) -> None:

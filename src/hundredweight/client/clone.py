@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hundredweight.base.errors import CwtError, UsageError
 from hundredweight.client.hook_scripts import ensure_hooks
 from hundredweight.client.install import Scope, install_filter, plan_filter
-from hundredweight.client.pointer_files import WRITES_LATER
+from hundredweight.client.pointer_files import WITHOUT_FILTER, WRITES_LATER
 from hundredweight.client.repository_format import ensure
 from hundredweight.client.workspace import open_workspace
 from hundredweight.git.new import is_new
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from hundredweight.git.run import Git
 
 MARK = "hundredweight.cloning"
-WITHOUT_FILTER = (
-    "-c", "filter.lfs.process=", "-c", "filter.lfs.smudge=", "-c", "filter.lfs.clean=", "-c", "filter.lfs.required=false",
-)  # fmt: skip
 _SHORT_WITH_VALUE = frozenset("jobuc")
 _LONG_WITH_VALUE = (
     "branch", "bundle-uri", "config", "depth", "filter", "jobs", "origin", "ref-format", "reference", "reference-if-able",

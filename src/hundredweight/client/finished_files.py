@@ -11,6 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from hundredweight.client.pointer_files import WITHOUT_FILTER
 from hundredweight.client.worktree import Write, refresh_index
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def settle(workspace: Workspace, results: Iterable[Write]) -> None:
     left = {one.path: one.pointer for one in results if not one.written and one.error is None and one.pointer.size}
     if not left:
         return
-    changed = workspace.git.fields("diff-files", "--name-only", "-z", "--no-ext-diff")
+    # The filter would put every file that git looks into to the store, even where its object was not to be there.
+    changed = workspace.git.with_options(*WITHOUT_FILTER).fields("diff-files", "--name-only", "-z", "--no-ext-diff")
     finished = []
     for path in changed:
         info = _verified(os.path.join(workspace.repository.work_tree, path), left[path]) if path in left else None

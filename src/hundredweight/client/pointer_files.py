@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 WRITES_LATER = "HUNDREDWEIGHT_WRITES_FILES"
 """Environment variable of a command that runs git without the filter and writes the files itself afterwards."""
+WITHOUT_FILTER = (
+    "-c", "filter.lfs.process=", "-c", "filter.lfs.smudge=", "-c", "filter.lfs.clean=", "-c", "filter.lfs.required=false",
+)  # fmt: skip
+"""Options of a git that takes LFS files as they are."""
 
 
 def may_be_left(workspace: Workspace) -> bool:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import CwtError, UsageError
-from hundredweight.client.clone import WITHOUT_FILTER
 from hundredweight.client.fetch import Fetcher
 from hundredweight.client.finished_files import settle
-from hundredweight.client.pointer_files import WRITES_LATER
+from hundredweight.client.pointer_files import WITHOUT_FILTER, WRITES_LATER
 from hundredweight.client.worktree import WorktreeWriter
 from hundredweight.git.refs import UnknownRef
 from hundredweight.git.scan import diff_index, read_pointers, small_blobs

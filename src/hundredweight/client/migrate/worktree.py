@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hundredweight.client.pointer_files import WITHOUT_FILTER
 from hundredweight.client.worktree import WorktreeWriter
 from hundredweight.git.scan import scan_index
 
 if TYPE_CHECKING:
     from hundredweight.client.workspace import Workspace
-
-_WITHOUT_FILTER = (
-    "-c", "filter.lfs.process=", "-c", "filter.lfs.smudge=", "-c", "filter.lfs.clean=", "-c", "filter.lfs.required=false",
-)  # fmt: skip
 
 
 def is_dirty(workspace: Workspace) -> bool:
@@ -27,7 +24,7 @@ def update_work_tree(workspace: Workspace) -> None:
     git = workspace.git
     if not git.ok("rev-parse", "--verify", "--quiet", "HEAD"):
         return
-    git.with_options(*_WITHOUT_FILTER).output("checkout", "--force")
+    git.with_options(*WITHOUT_FILTER).output("checkout", "--force")
     if not any(workspace.git_config.get(f"filter.lfs.{kind}") for kind in ("process", "clean")):
         return
     store = workspace.store
