@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.weights.diff import FILE_MIB
 from bench.weights.versions import VERSIONS
-from hundredweight.store.pack import MAX_DEPTH
+from hundredweight.store.pack import DEEPEST
 
 STORED_BOUNDS = {"fp32": 30.0, "bf16": 13.5}
 WIRE_BOUND = 1.02
@@ -159,7 +159,7 @@ def _depths(depths: Mapping[str, int]) -> str:
     """How deep the chains were that the last row speaks of."""
     whole = sum(depths.values())
     shares = ", ".join(f"{100 * size / whole:.1f} % at {depth}" for depth, size in depths.items())
-    return f"The deepest, by deltas until a block without base: {shares}; at most {MAX_DEPTH} are allowed."
+    return f"The deepest, by deltas until a block without base: {shares}; at most {DEEPEST} are allowed."
 
 
 def _diffs(found: Found) -> list[str]:
