@@ -212,6 +212,23 @@ def test_many_files_from_many_threads(clone: Clone) -> None:
     assert modified(clone) == []
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list open files")
+def test_replaced_pointers_stay_open_until_the_end_and_no_longer(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worktree, "MOST_KEPT_OPEN", 1)
+    with WorktreeWriter(clone.workspace()) as writer:
+        writer.write("a.bin", pointer_of(CONTENT), hashed=True)
+        writer.write("deep/er/b.bin", pointer_of(b"other"), hashed=True)
+        assert open_under(clone.folder) == [f"{clone.folder / 'a.bin'} (deleted)"]
+        writer.finish()
+    assert open_under(clone.folder) == []
+
+
+def open_under(folder: Path) -> list[str]:
+    """The files in a folder that this process has open, as the system calls them."""
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return [name for name in map(os.readlink, links) if name.startswith(f"{folder}/")]
+
+
 def test_nothing_to_do_touches_nothing(clone: Clone) -> None:
     before = (clone.folder / ".git" / "index").stat()
     with WorktreeWriter(clone.workspace()) as writer:

