@@ -20,6 +20,7 @@ from hundredweight.formats.source import BytesSource
 from hundredweight.git.config import BadConfigValue
 from hundredweight.protocol.blocks import PROBE, Terms
 from hundredweight.store.pack import (
+    DEEPEST,
     MAGIC,
     BlockRecord,
     PackStreamReader,
@@ -524,6 +525,21 @@ def test_versions_of_one_push_are_bases_for_each_other(clone: Rig, hub: Served, 
     found = hub.services.packs.segments(ids)
     assert [found[each].depth > 0 for each in ids].count(True) == 3
     assert sorted(found[each].stored for each in ids)[2] < found[ids[0]].size / 2
+
+
+def test_a_long_history_keeps_a_base_that_a_delta_may_stand_upon(clone: Rig, hub: Served, liar: Liar) -> None:
+    now, versions = arrays(seed=next(_SEEDS)), list[bytes]()
+    for number in range(7):
+        now = fine_tuned(now, next(_SEEDS), 1e-5)
+        versions.insert(0, safetensors_of(now))
+        clone.put(versions[0])
+        wanted = replace(options(clone), nearby=Kin(clone, versions))
+        assert clone.upload(item(versions[0], f"{number}.bin"), options=wanted) == []
+    assert liar.count(WHOLE_PUT) == 0
+    ids = [recipe_of(data).segments[1].id for data in versions]
+    found = hub.services.packs.segments(ids)
+    assert sorted(found[each].depth for each in ids)[1:] == [1, *[DEEPEST] * 5]
+    assert all(found[each].stored < found[each].size / 2 for each in ids[:-1])
 
 
 def test_a_recipe_of_other_bytes_is_made_anew(clone: Rig, caller: Caller, liar: Liar, fresh: bytes) -> None:
