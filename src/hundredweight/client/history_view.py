@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hundredweight.client.pointer_files import WITHOUT_FILTER
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hundredweight.client.pointer_files import WITHOUT_FILTER
-from hundredweight.git.run import Git
+    from hundredweight.git.run import Git
 
 DRIVERS = ("lfs", "weights")
 """`diff=lfs` stands in the attributes of every LFS file; `diff=weights` is for weights that git itself holds."""

@@ -41,7 +41,7 @@ def add(workspace: Workspace, path: str, parent: str, tree: str, links: Sequence
     """A detached work tree at `path` with `tree`, on top of `parent`. `links` are data paths that are in no commit: the main work
     tree's own are linked. Raises `GitError`, `WeightsMissing`."""
     from hundredweight.client.checkout import candidates, checkout  # noqa: PLC0415 - 11 ms, for runs of this kind only
-    from hundredweight.client.clone import WITHOUT_FILTER  # noqa: PLC0415 - as above
+    from hundredweight.client.pointer_files import WITHOUT_FILTER  # noqa: PLC0415 - as above
 
     git = workspace.git
     parents = ("-p", parent) if parent else ()
