@@ -330,7 +330,7 @@ def test_a_single_training_reads_what_it_is_given(person: Person) -> None:
 def test_an_interrupt_at_the_terminal_comes_once(person: Person) -> None:
     folder = project(person)
     script = (
-        "import sys, time\nprint('on', sys.stdin.isatty(), flush=True)\ntry:\n    time.sleep(60)\n"
+        "import sys, time\ntry:\n    print('on', sys.stdin.isatty(), flush=True)\n    time.sleep(60)\n"
         "except KeyboardInterrupt:\n    time.sleep(0.3)\n    print('saved', flush=True)\n    sys.exit(1)"
     )
     process, terminal = pty.fork()

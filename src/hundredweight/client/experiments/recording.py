@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import threading
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -90,6 +91,8 @@ class _Answer(Generic[T]):
         self._thread.start()
 
     def _run(self) -> None:
+        # An interrupt at the terminal goes to all that runs there. It is for the training: what we ask inherits this mask.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._given.append(self._ask())
         except BaseException as error:  # noqa: BLE001 - raised by `wait`, in the thread that asks
