@@ -61,6 +61,14 @@ def test_the_index_knows_without_a_look_at_the_content(clone: Clone) -> None:
     assert clone.git.fields("diff-files", "--name-only", "-z") == []
 
 
+def test_no_entry_is_racy_and_a_change_of_the_same_second_is_seen(clone: Clone) -> None:
+    write(clone, "a.bin")
+    info = (clone.folder / "a.bin").stat()
+    assert int(info.st_mtime) < int((clone.folder / ".git" / "index").stat().st_mtime)
+    (clone.folder / "a.bin").write_bytes(CONTENT[::-1])
+    assert modified(clone) == [" M a.bin"]
+
+
 def test_missing_files_and_folders_come_back_with_their_executable_bit(clone: Clone) -> None:
     (clone.folder / "deep/er/b.bin").chmod(0o755)
     clone.commit()

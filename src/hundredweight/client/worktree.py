@@ -38,10 +38,9 @@ AT_ONCE = 1 << 18
 """Bytes of a file that is written sooner than another thread is woken for it."""
 MOST_KEPT_OPEN = 4096
 HASH_BLOCK = 1 << 18
-RACY_BYTES = 1 << 29
-"""What the clean filter does in about half a second, the mean wait for the next one."""
-CLOCK_GRAIN = 0.02
-"""File times come from a clock that moves in steps of up to 10 ms."""
+OLDER_NS = 1_020_000_000
+"""How much older than now a file is made: git distrusts entries that are as young as the index, to the second, and would clean
+them again in the next `git status`. The 20 ms are for file times of the system, from a clock that moves in steps of 10."""
 _UNUSED = ("unspecified", "unset")
 _FORBIDDEN = frozenset(("", ".", "..", ".git", "git~1"))
 
@@ -251,6 +250,8 @@ def copy_object(
                 keep = mode & ~workspace.user_umask
             if keep is not None:
                 os.fchmod(target.descriptor, keep)
+            made = time.time_ns() - OLDER_NS
+            os.utime(target.descriptor, ns=(made, made))
             before = os.fstat(target.descriptor)
             target.commit()
     except WriteError as error:
@@ -272,21 +273,11 @@ def refresh_index(workspace: Workspace, writes: list[Write]) -> None:
     for write in _plain(workspace, writes):
         if write.info is not None:
             stamps[write.path] = Stamp(blob_name(write.pointer.encode(), repository.object_format), write.info)
-    _outlast_racy_second([mark.info for mark in stamps.values()])
     try:
         done = stamp(os.path.join(repository.work_tree, path), repository.object_format, stamps) if stamps else set()
     except OSError as error:
         raise WriteError(path, error) from error
     refresh(workspace.git, [write.path for write in writes if write.path not in done])
-
-
-def _outlast_racy_second(infos: list[os.stat_result]) -> None:
-    """Let the clock's second pass when much was written in it. git distrusts entries as young as the index itself, to the
-    second, and would clean those files again in the next `git status`: at some size that takes longer than this wait."""
-    now = time.time()
-    young = sum(info.st_size for info in infos if info.st_mtime >= int(now))
-    if young >= RACY_BYTES:
-        time.sleep(int(now) + 1 - now + CLOCK_GRAIN)
 
 
 def _plain(workspace: Workspace, writes: list[Write]) -> list[Write]:
