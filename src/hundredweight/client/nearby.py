@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import DamageError
 from hundredweight.base.files import WriteError, write_file
 from hundredweight.base.ids import Oid
 from hundredweight.base.trace import trace
+from hundredweight.client.foundations import foundations
 from hundredweight.git.scan import blobs_here, read_pointers, small_blobs
+from hundredweight.protocol.blocks import MAX_BASES
 from hundredweight.protocol.pointer import Pointer
 from hundredweight.store.bases import choose_predecessors
 from hundredweight.store.catalog import PackMissing
@@ -28,7 +31,7 @@ from hundredweight.store.segments import TooManySegments, cut
 from hundredweight.transfer.blocks import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from typing import Self
 
     from hundredweight.base.files import AtomicFile
@@ -38,11 +41,16 @@ if TYPE_CHECKING:
     from hundredweight.store.packfolder import PackFolder, PackWriter
     from hundredweight.transfer.blocks import Receiver
 
+HISTORY = 256
+"""Commits of a path that are listed."""
 VERSIONS = 8
-"""Commits of a path that are looked at."""
+"""Of these, versions just before and just after the object that are looked at, whatever is known of them."""
 NEWEST = 12
 """Objects of the newest packs that are looked at besides."""
 CHOSEN = 8
+FIRST = 2
+"""What the nearest stand upon comes so far ahead of the others: an upload tries the first three objects, and these are the ones
+upon which a delta may stand whatever the segment."""
 MOST_KNOWN = 256
 """Objects that are kept open, with their recipes; the oldest goes first."""
 LIKELY = 4
@@ -75,21 +83,20 @@ class NearbyObjects:
             return self._known[oid]
 
     def near(self, recipe: Recipe, name: str) -> Sequence[Known]:
-        """Raises `OSError`, `GitError`."""
-        found: dict[Oid, Known] = {}
+        """What is near in history and agrees most; what that stands upon; some versions from further back, for a clone whose
+        copies stand upon others than the other side's, or are loose. Raises `OSError`, `GitError`."""
         path = name if self._is_path(name) else self._path_of(recipe)
-        for oid, size in (*self._versions(path), *self._newest()):
-            if oid == recipe.oid or oid in found or not recipe.size / LIKELY <= size <= recipe.size * LIKELY:
-                continue
-            try:
-                known = self.own(oid, size)
-            except (DamageError, PackMissing):
-                # What is wrong with an old object must not keep new ones from moving.
-                continue
-            if known is not None:
-                found[oid] = known
-        chosen = choose_predecessors(recipe, [known.recipe for known in found.values()], CHOSEN)
-        return [found[each.oid] for each in chosen]
+        before, after = _around(recipe.oid, dict(self._versions(path)))
+        found: dict[Oid, Known] = {}
+        for oid, size in (*islice(before.items(), VERSIONS), *islice(after.items(), VERSIONS), *self._newest()):
+            self._find(recipe, oid, size, found)
+        chosen = [each.oid for each in choose_predecessors(recipe, [known.recipe for known in found.values()], CHOSEN)]
+        below = {each.oid: each.size for oid in chosen for each in self._below(found[oid].recipe, before)}
+        far = {oid: size for oid, size in _far(before) if self._is_cut(oid)}
+        for oid, size in (below | far).items():
+            self._find(recipe, oid, size, found)
+        order = dict.fromkeys((*chosen[:1], *list(below)[:FIRST], *chosen[1:], *below, *far))
+        return [found[oid] for oid in order if oid in found][:MAX_BASES]
 
     def sent(self, stream: PackStreamWriter, file: AtomicFile) -> None:
         """Raises `WriteError`."""
@@ -130,6 +137,25 @@ class NearbyObjects:
             self._known.pop(oid, None)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._recipe_path(oid))
+
+    def _find(self, recipe: Recipe, oid: Oid, size: int, found: dict[Oid, Known]) -> None:
+        """Into `found`, where it is here and may be like `recipe`."""
+        if oid == recipe.oid or oid in found or not recipe.size / LIKELY <= size <= recipe.size * LIKELY:
+            return
+        try:
+            known = self.own(oid, size)
+        except (DamageError, PackMissing):
+            # What is wrong with an old object must not keep new ones from moving.
+            return
+        if known is not None:
+            found[oid] = known
+
+    def _below(self, recipe: Recipe, older: Collection[Oid]) -> list[Recipe]:
+        return foundations(self._store.packs, recipe, older) if self._store.has_packs else []
+
+    def _is_cut(self, oid: Oid) -> bool:
+        """Whether its recipe is known without a look at its data."""
+        return oid in self._known or os.path.exists(self._recipe_path(oid)) or self._store.loose_size(oid) < 0
 
     def _is_whole(self, index: IndexBuilder, folder: PackFolder) -> bool:
         """Whether the objects of a new pack are all in packs then: what the other side had already was not written to it."""
@@ -194,7 +220,7 @@ class NearbyObjects:
             return
         git = self._workspace.git
         listed = git.run(
-            *("log", "--all", f"--max-count={VERSIONS}", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames"),
+            *("log", "--all", f"--max-count={HISTORY}", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames"),
             *("--", f":(top,literal){name}"),
         )
         blobs: dict[str, str] = {}
@@ -311,6 +337,23 @@ def _fits(index: IndexBuilder, folder: PackFolder) -> bool:
     """Whether all bases of a new pack are in it or packed here, in chains that are no deeper than it says."""
     outside = folder.segments(index.outside_bases())
     return all(base in index or (base in outside and outside[base].depth < depth) for base, depth in index.deltas())
+
+
+def _around(oid: Oid, versions: Mapping[Oid, int]) -> tuple[dict[Oid, int], dict[Oid, int]]:
+    """Those before the object and those after it, the nearest first, out of versions from new to old; where it is none of them,
+    all are before."""
+    order = list(versions)
+    place = order.index(oid) if oid in versions else -1
+    later = order[: max(place, 0)]
+    return {each: versions[each] for each in order[place + 1 :]}, {each: versions[each] for each in reversed(later)}
+
+
+def _far(before: Mapping[Oid, int]) -> Iterator[tuple[Oid, int]]:
+    """The oldest version, as chains begin early; then others further back, each at twice the distance."""
+    older = list(before.items())[VERSIONS:]
+    yield from older[-1:]
+    for power in range(len(older).bit_length()):
+        yield older[(1 << power) - 1]
 
 
 def _modified(path: str) -> float:

@@ -1,0 +1,166 @@
+"""A long series of versions stays cheap: a base that a delta may stand upon is always within reach, going up and coming down."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hundredweight.base.errors import CwtError
+from hundredweight.client.foundations import foundations
+from hundredweight.client.nearby import VERSIONS, NearbyObjects
+from hundredweight.hub.packs.background import BackgroundPacker
+from hundredweight.protocol.blocks import MAX_BASES
+from hundredweight.store.pack import DEEPEST
+from tests.clones import Clone, oid_of, pointer_of
+from tests.hub.serving import Served, served
+from tests.store.clone_store import CloneStore
+from tests.store.weights import arrays, fine_tuned, recipe_of, safetensors_of
+from tests.transfer.rig import FAST, Rig, item
+
+NAME = "model.safetensors"
+LENGTH = 24
+STEP = 1e-5
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("data") / "hub") as found:
+        yield found
+
+
+class Person:
+    """A clone of one repository of a hub; what moves is kept as packs."""
+
+    def __init__(self, folder: Path, env: dict[str, str], hub: Served, repository: str) -> None:
+        self.clone = Clone(folder)
+        self.rig = Rig(folder, env, f"{hub.url}/{repository}.git/info/lfs")
+        self.rig.settings.append(("http.extraheader", f"Authorization: Bearer {hub.token()}"))
+
+    def know(self, data: bytes) -> None:
+        """A commit has the pointer; the object need not be here."""
+        self.clone.write(NAME, pointer_of(data).encode())
+        self.clone.commit()
+
+    def push(self, *versions: bytes, blocks: bool = True) -> None:
+        for data in versions:
+            self.clone.store(data)
+        self._move(self.rig.upload, versions, blocks)
+
+    def pull(self, *versions: bytes) -> None:
+        self._move(self.rig.download, versions)
+
+    def _move(self, move: Callable[..., Any], versions: Sequence[bytes], blocks: bool = True) -> None:
+        nearby = NearbyObjects(self.clone.workspace(), keep=True) if blocks else None
+        # Absolute: no path in the repository, which is looked up by the object then; a meter wants them to differ.
+        items = [item(data, f"/{number}") for number, data in enumerate(versions)]
+        assert move(*items, options=replace(FAST, nearby=nearby)) == []
+        if nearby is not None:
+            nearby.settle()
+
+
+class Company:
+    """Who makes versions, who follows, and their hub."""
+
+    def __init__(self, folder: Path, env: dict[str, str], hub: Served) -> None:
+        repository = f"team/series{next(_NUMBERS)}"
+        self.hub = hub
+        self.author = Person(folder / "author", env, hub, repository)
+        self.follower = Person(folder / "follower", env, hub, repository)
+
+    def pack(self) -> None:
+        """What came whole, as the hub does it in the background."""
+        services = self.hub.services
+        failures: list[CwtError] = []
+        BackgroundPacker(services.store, services.packs, services.activity, failures.append).pack_all()
+        assert failures == []
+
+    def stored(self, data: bytes) -> int:
+        """Bytes of the blocks of its tensors, all of which must be deltas."""
+        ids = {segment.id for segment in recipe_of(data).segments if segment.dtype}
+        found = self.hub.services.packs.segments(ids)
+        assert found.keys() == ids
+        assert all(0 < at.depth <= DEEPEST for at in found.values()), "sent or stored whole"
+        return sum(at.stored for at in found.values())
+
+
+@pytest.fixture
+def company(tmp_path: Path, git_env: dict[str, str], hub: Served) -> Company:
+    return Company(tmp_path, git_env, hub)
+
+
+def series(*, drifts: bool) -> list[bytes]:
+    """Fine-tunes of one base, or the checkpoints of a training."""
+    base = now = arrays(1000 + next(_NUMBERS))
+    versions = [safetensors_of(base)]
+    for seed in range(LENGTH - 1):
+        now = fine_tuned(now if drifts else base, seed, STEP)
+        versions.append(safetensors_of(now))
+    return versions
+
+
+@pytest.mark.parametrize("drifts", [False, True], ids=["fine-tunes", "checkpoints"])
+@pytest.mark.parametrize("way", ["one by one", "at once", "by the hub"])
+def test_no_version_but_the_first_goes_whole(company: Company, way: str, drifts: bool) -> None:
+    versions = series(drifts=drifts)
+    for data in versions:
+        company.author.know(data)
+        if way == "one by one":
+            company.author.push(data)
+        elif way == "by the hub":
+            company.author.push(data, blocks=False)
+            company.pack()
+    if way == "at once":
+        company.author.push(*versions)
+    stored = [company.stored(data) for data in versions[1:]]
+    assert max(stored) < 0.6 * len(versions[0])
+    # Down, as somebody who follows: what comes of each is what it takes on the hub.
+    for data in versions:
+        company.follower.know(data)
+        company.follower.pull(data)
+    packs = company.follower.clone.workspace().store.packs
+    assert {oid for oid, _ in packs.ids()} == {oid_of(data) for data in versions}
+    for data, there in zip(versions[1:], stored, strict=True):
+        ids = {segment.id for segment in recipe_of(data).segments if segment.dtype}
+        assert sum(at.stored for at in packs.segments(ids).values()) <= there * 1.02
+
+
+def test_what_packed_versions_stand_upon_is_found_in_packs_of_many(tmp_path: Path) -> None:
+    clone = CloneStore(tmp_path)
+    oids = clone.add_versions(6)
+    clone.pack(*oids)
+    packs = clone.store.packs
+    last = packs.recipe(oids[-1])
+    assert last is not None
+    below = [each.oid for each in foundations(packs, last, oids)]
+    ids = {segment.id for segment in last.segments}
+    chains = packs.reader.chains(ids)
+    bases = {link.id for chain in chains.values() for link in chain[1:]}
+    assert bases - {segment.id for oid in below[:2] for segment in packs.recipe(oid).segments} == set()  # type: ignore[union-attr]
+    assert oids[-1] not in below
+    first = packs.recipe(oids[0])
+    assert first is not None
+    assert foundations(packs, first, oids) == [], "it stands upon nothing"
+
+
+def test_loose_versions_from_far_back_count_only_where_they_are_cut(tmp_path: Path) -> None:
+    """To read them for a guess would take as long as to send them."""
+    clone = Clone(tmp_path / "clone")
+    versions = series(drifts=False)
+    for data in versions:
+        clone.commit_file(NAME, data)
+    newest = recipe_of(versions[-1])
+    near = [known.recipe.oid for known in NearbyObjects(clone.workspace()).near(newest, NAME)]
+    assert near == [oid_of(data) for data in versions[-2 : -2 - VERSIONS : -1]]
+    for data in versions[:-1]:
+        assert NearbyObjects(clone.workspace()).own(oid_of(data), len(data)) is not None
+    near = [known.recipe.oid for known in NearbyObjects(clone.workspace()).near(newest, NAME)]
+    assert near[VERSIONS] == oid_of(versions[0])
+    assert VERSIONS + 4 <= len(near) <= MAX_BASES
+    middle = NearbyObjects(clone.workspace()).near(recipe_of(versions[10]), NAME)
+    assert [known.recipe.oid for known in middle][:VERSIONS] == [oid_of(data) for data in versions[9:1:-1]]
