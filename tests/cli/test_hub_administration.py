@@ -74,6 +74,7 @@ def test_repositories(hub: RunningHub, ada: Person, way: str) -> None:
 
     code, text = failure(ada, hub, way, "repo", "create", name)
     assert (code != 0, f"error: repository '{name}' exists already\n" in text) == (True, True)
+    assert "hint: choose another name" in text
     code, text = failure(ada, hub, way, "repo", "create", "../evil")
     assert (code != 0, "error: invalid repository name '../evil'\n" in text) == (True, True)
 

@@ -73,6 +73,7 @@ def test_a_lock_has_an_owner_a_time_and_one_holder(ada: Locker, bob: Locker) -> 
         assert body["lock"] == made
         assert body["message"] == "'a/b.safetensors' is already locked by ada"
         assert body["request_id"]
+        assert "git lfs unlock --force" in body["hint"]
     assert ada.list() == {"locks": [made]}
     assert bob.list(path="a/b.safetensors") == {"locks": [made]}
     assert bob.list(id=made["id"]) == {"locks": [made]}
@@ -166,6 +167,12 @@ def test_scopes(hub: RunningHub, name: str, ada: Locker) -> None:
     assert reader.refused("POST", f"/{made['id']}/unlock", {"force": True})[0] == 403
     assert hub.refused("GET", reader.base, token="")[0] == 401
     assert Locker(hub, "no/such", "ada").refused("GET", "")[0] == 404
+
+
+def test_a_push_to_a_repository_yet_to_be_made_finds_no_locks(hub: RunningHub) -> None:
+    name = hub.new_name()
+    assert Locker(hub, name, "reader", "read").refused("POST", "/verify", {})[0] == 404
+    assert Locker(hub, name, "ada").verify() == {"ours": [], "theirs": []}
 
 
 def test_locks_stay_within_their_repository(hub: RunningHub, ada: Locker) -> None:

@@ -38,7 +38,7 @@ class HubRefused(RemoteError):
     """The hub refused what was asked. `status` is the answer's."""
 
     def __init__(self, status: int, message: str, *, hint: str = "") -> None:
-        super().__init__(message, hint=hint or _HINTS.get(status, ""))
+        super().__init__(message, hint=_HINTS.get(status, hint))
         self.status = status
 
 
@@ -115,7 +115,7 @@ class RemoteAdministration:
             # A hub's own answer about something missing names it; "not found" alone is about the path.
             if error.body is None or (error.status == 404 and error.reason == "not found"):
                 raise NotAHub(f"'{self._base}' answered with status {error.status}") from error
-            raise HubRefused(error.status, error.reason) from error
+            raise HubRefused(error.status, error.reason, hint=error.hint if error.advised else "") from error
 
 
 def _parse(content: bytes, base: str) -> Any:

@@ -34,7 +34,7 @@ async def create(request: Request) -> Response:
     try:
         lock = await in_thread(locks.create, repository.id, asked.path, principal.user, asked.ref)
     except AlreadyLocked as error:
-        body = ErrorBody(error.message, request_id=getattr(request.state, "request_id", ""))
+        body = ErrorBody(error.message, request_id=getattr(request.state, "request_id", ""), hint=error.hint)
         return _answer(LockResponse(error.lock, body).encode(), 409)
     return _answer(LockResponse(lock).encode(), 201)
 
@@ -47,8 +47,9 @@ async def listing(request: Request) -> Response:
 
 
 async def verify(request: Request) -> Response:
-    """POST /locks/verify: the locks told apart by owner, for who may push."""
-    repository, principal = await repository_of(request, Scope.WRITE)
+    """POST /locks/verify: the locks told apart by owner, for who may push. A push's first request, so it makes the repository as
+    the others do: a 404 tells clients that the server has no locks, and they stop asking."""
+    repository, principal = await repository_of(request, Scope.WRITE, create=True)
     asked = VerifyLocksRequest.parse(await json_body(request, MAX_BODY))
     query = LockQuery(cursor=asked.cursor, limit=asked.limit)
     page = await in_thread(services_of(request).locks.page, repository.id, query)

@@ -41,7 +41,10 @@ class AlreadyLocked(Conflict):
     """The path has a lock already: `lock`."""
 
     def __init__(self, lock: Lock) -> None:
-        super().__init__(f"'{lock.path}' is already locked by {lock.owner}")
+        super().__init__(
+            f"'{lock.path}' is already locked by {lock.owner}",
+            hint=f"ask {lock.owner} to release it with 'git lfs unlock'; 'git lfs unlock --force' breaks it",
+        )
         self.lock = lock
 
 
