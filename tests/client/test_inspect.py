@@ -135,6 +135,16 @@ def test_an_index_that_lies(tmp_path: Path, weight_map: dict[str, str], error: t
         opened(sharded(tmp_path / "shards", weight_map))
 
 
+@pytest.mark.parametrize("first", [b" ", b"{", b"\n"])
+def test_a_header_whose_length_begins_as_an_index_does(tmp_path: Path, first: bytes) -> None:
+    header = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    header = header.ljust(256 + first[0])
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with opened(tmp_path / "model.safetensors") as model:
+        report = inspect(model)
+    assert (report.format, report.parameters) == ("safetensors", 2)
+
+
 def test_external_data_of_onnx(tmp_path: Path) -> None:
     made = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
     made.external_data.add(key="location", value="m.data")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hundredweight.base.errors import DamageError, LocalError, UsageError
 from hundredweight.base.files import AtomicFile
-from hundredweight.formats import content, recognise
+from hundredweight.formats import content, recognise, safetensors
 from hundredweight.formats.safetensors import MAX_INDEX, Index, parse_index
 from hundredweight.formats.source import FormatError
 from hundredweight.formats.tensors import WeightFile, shorten
@@ -389,6 +389,9 @@ def _pointer_in(source: Opened) -> Pointer | None:
 def _read_index(model: Model, name: str) -> Index | None:
     source = model.source(name)
     if not 2 <= source.size <= MAX_INDEX or source.read(0, 1) not in (b"{", b" ", b"\n"):
+        return None
+    if safetensors.matches(source):
+        # The length of its header begins with that byte: 32, 288 and 544 do.
         return None
     try:
         index = parse_index(source.read(0, source.size))
