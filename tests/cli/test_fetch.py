@@ -141,4 +141,4 @@ def test_a_clone_without_commits_has_nothing_to_fetch(seed: Seed) -> None:
     empty = seed.person.repository(seed.new_folder().name)
     done = seed.person.run("git", "lfs", "fetch", cwd=empty, check=False)
     assert done.returncode == 2
-    assert "Could not fetch: HEAD has no commit yet" in done.stderr
+    assert "Could not fetch: HEAD has no commit yet\nhint: make a first commit" in done.stderr

@@ -155,4 +155,4 @@ def test_refusals(seed: Seed) -> None:
     assert (done.returncode, 'Invalid remote name "nowhere"' in done.stderr) == (2, True)
     empty = seed.person.repository(seed.new_folder().name)
     done = seed.person.run("git", "lfs", "pull", cwd=empty, check=False)
-    assert (done.returncode, "HEAD has no commit yet" in done.stderr) == (2, True)
+    assert (done.returncode, "HEAD has no commit yet\nhint: make a first" in done.stderr) == (2, True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.progress import NullMeter
 from hundredweight.cli.lfs.opening import open_clone
-from hundredweight.cli.lfs.transfers import CommandRefused, checked_remote, refuse, report_failures
+from hundredweight.cli.lfs.transfers import CommandRefused, NoCommitYet, checked_remote, refuse, report_failures
 from hundredweight.cli.progress import open_meter
 from hundredweight.client.fetch import Fetcher, history_rounds, recent_rounds, ref_rounds
 from hundredweight.client.settings import Settings
@@ -106,8 +106,9 @@ def _resolve(workspace: Workspace, names: list[str], *, needed: bool) -> list[Re
             return [refs.resolve(workspace.git, name) for name in names]
         return [refs.resolve(workspace.git, "HEAD")] if needed else []
     except refs.UnknownRef as error:
-        text = f"Invalid ref argument: {names}" if names else "Could not fetch: HEAD has no commit yet"
-        raise CommandRefused(text, hint=error.hint) from error
+        if not names:
+            raise NoCommitYet("fetch") from error
+        raise CommandRefused(f"Invalid ref argument: {names}", hint=error.hint) from error
 
 
 def _rounds(workspace: Workspace, options: argparse.Namespace, wanted: list[Ref], remote: str) -> Iterator[Round]:

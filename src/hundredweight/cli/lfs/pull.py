@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.progress import NullMeter
 from hundredweight.cli.lfs.opening import open_clone
-from hundredweight.cli.lfs.transfers import CommandRefused, checked_remote, refuse, report_failures
+from hundredweight.cli.lfs.transfers import CommandRefused, NoCommitYet, checked_remote, refuse, report_failures
 from hundredweight.cli.progress import open_meter
 from hundredweight.client.damage import ObjectDamaged
 from hundredweight.client.pull import plan_pull, pull, writes_files
@@ -46,7 +46,7 @@ def run(args: list[str], environment: Environment) -> int:
     try:
         remote = checked_remote(workspace, options.remote) if options.remote else ""
         if refs.current(workspace.git) is None:
-            raise CommandRefused("Could not pull: HEAD has no commit yet")
+            raise NoCommitYet("pull")
         written = pull_into(workspace, environment, remote, options.include, options.exclude)
     except CommandRefused as error:
         return refuse(error)

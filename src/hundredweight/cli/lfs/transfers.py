@@ -27,6 +27,15 @@ class CommandRefused(CwtError):
     exit_code = EXIT_USAGE
 
 
+class NoCommitYet(CommandRefused):
+    """There is nothing that HEAD could name."""
+
+    hint = "make a first commit, or get the remote's: 'git pull REMOTE BRANCH'"
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(f"Could not {verb}: HEAD has no commit yet")
+
+
 def refuse(error: CwtError) -> int:
     """Print a message as it stands, as git-lfs does; gives the exit code."""
     sys.stderr.write(f"{error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
