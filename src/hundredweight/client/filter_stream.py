@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-from hundredweight.protocol.filter import FilterProtocolError, Inbound, Outbound, take_packet
+from hundredweight.protocol.filter import RUN, FilterProtocolError, Inbound, Outbound, take_packet
 from hundredweight.protocol.pktline import MAX_PAYLOAD
 
 TYPE_CHECKING = False
@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hundredweight.base.files import Buffer
+    from hundredweight.client.lending import Lender
 
 READ = 1 << 16
 PIPE = 1 << 20
+TURNS = 4
+"""Frames that a large file goes through, in turns; as many as a `HashThread` works with."""
 
 
 class FilterStream:
@@ -26,6 +29,8 @@ class FilterStream:
         self._sink = sink
         self._spill = b""
         self._outbound: Outbound | None = None
+        self._frames: list[Outbound] = []
+        self._lender: Lender | None = None
         widen(source)
         widen(sink)
 
@@ -130,29 +135,61 @@ class FilterStream:
         if count < frame.capacity:
             return count, hash_short(frame.content(count)) if hashed else ""
         if not hashed:
-            return self._send_rest(descriptor, frame, count), ""
-        return self._send_hashed(descriptor, frame, count)
+            return self._send_rest(descriptor, frame), ""
+        return self._send_hashed(descriptor, frame)
 
-    def _send_rest(self, descriptor: int, frame: Outbound, sent: int) -> int:
-        while count := os.readv(descriptor, frame.slots):
-            self.send(frame.packets(count))
-            sent += count
-        return sent
+    def _send_rest(self, descriptor: int, first: Outbound) -> int:
+        """Go on after the first run. Gives the length of all."""
+        sent = first.capacity
+        while True:
+            for frame in (*self._more_frames(), first):
+                count = _fill(frame, descriptor)
+                if count:
+                    self._lend(frame.packets(count))
+                    sent += count
+                if count < frame.capacity:
+                    return sent
 
-    def _send_hashed(self, descriptor: int, frame: Outbound, sent: int) -> tuple[int, str]:
-        """Go on after the first run, which is still in the frame."""
+    def _send_hashed(self, descriptor: int, first: Outbound) -> tuple[int, str]:
+        """Go on after the first run, which is still in its frame. Frames come back in the order they were given."""
         from hundredweight.client.hashing import HashThread  # noqa: PLC0415 - threading costs 3 ms, large files only
 
-        with HashThread(Outbound) as hasher:
-            hasher.give(frame, sent)
+        sent = first.capacity
+        with HashThread(iter(self._more_frames()).__next__) as hasher:
+            hasher.give(first, sent)
             while True:
-                frame = self._outbound = hasher.take()
-                count = os.readv(descriptor, frame.slots)
-                if not count:
+                frame = hasher.take()
+                count = _fill(frame, descriptor)
+                if count:
+                    hasher.give(frame, count)
+                    self._lend(frame.packets(count))
+                    sent += count
+                if count < frame.capacity:
                     return sent, hasher.finish()
-                hasher.give(frame, count)
-                self.send(frame.packets(count))
-                sent += count
+
+    def _more_frames(self) -> list[Outbound]:
+        """Those that take turns with the first one. They stay: the end of one file is in the pipe, not copied, while the next
+        thing is done; and git asks for another file only when it has the whole of this one."""
+        if not self._frames:
+            self._frames = [Outbound() for _ in range(TURNS - 1)]
+        return self._frames
+
+    def _lend(self, run: memoryview) -> None:
+        """Send a frame's run. The frame may be filled again after all others had their turns, each with a full run."""
+        if self._lender is None:
+            from hundredweight.client.lending import Lender  # noqa: PLC0415 - ctypes costs some ms, large files only
+
+            self._lender = Lender(self._sink, (TURNS - 1) * RUN * MAX_PAYLOAD)
+        if not self._lender.lend(run):
+            write_all(self._sink, run)
+
+
+def _fill(frame: Outbound, descriptor: int) -> int:
+    """Read from an open file until the frame is full or the file at its end."""
+    filled = 0
+    while filled < frame.capacity and (count := os.readv(descriptor, frame.room(filled))):
+        filled += count
+    return filled
 
 
 class RawStream:

@@ -197,6 +197,11 @@ class Outbound:
         whole, rest = divmod(count, MAX_PAYLOAD)
         return [*self.slots[:whole], self.slots[whole][:rest]] if rest else self.slots[:whole]
 
+    def room(self, filled: int) -> list[memoryview]:
+        """Where the content goes on after its first `filled` bytes, to the end of the slots."""
+        whole, rest = divmod(filled, MAX_PAYLOAD)
+        return [self.slots[whole][rest:], *self.slots[whole + 1 :]]
+
     def packets(self, count: int) -> memoryview:
         """The packets that hold the first `count` bytes of the slots; valid until the next call."""
         whole, rest = divmod(count, MAX_PAYLOAD)
