@@ -27,6 +27,14 @@ def test_a_work_tree_and_its_subfolder(tmp_path: Path, object_format: str, digit
     assert below.root_git.text("rev-parse", "--show-prefix") == ""
 
 
+def test_line_ends_in_names_of_folders(tmp_path: Path) -> None:
+    top = tmp_path / "two\nlines\n"
+    (top / "sub\nfolder\n").mkdir(parents=True)
+    Git(str(top)).output("init", "-q")
+    found = discover(Git(str(top / "sub\nfolder\n")))
+    assert (found.git_dir, found.work_tree, found.prefix) == (str(top / ".git"), str(top), "sub\nfolder\n/")
+
+
 def test_a_bare_repository(tmp_path: Path) -> None:
     Git(str(tmp_path)).output("init", "-q", "--bare")
     bare = discover(Git(str(tmp_path)))

@@ -70,27 +70,36 @@ def at_top(git: Git, folder: str) -> Repository | None:
     return Repository(git, git_dir, git_dir, folder, "", "sha1")
 
 
+# git prints an option that it does not know as it stands: the border between answers, which may hold line ends themselves.
+_NEXT = "--next-answer"
+
+
 def discover(git: Git) -> Repository:
     """The repository that git sees from its folder and environment. Raises `NotARepository`."""
     result = git.run(
         "rev-parse",
         "--path-format=absolute",
         "--git-dir",
+        _NEXT,
         "--git-common-dir",
+        _NEXT,
         "--show-object-format",
+        _NEXT,
         "--is-inside-work-tree",
+        _NEXT,
         "--show-prefix",
+        _NEXT,
         "--show-toplevel",
     )
-    lines = os.fsdecode(result.out).split("\n")
-    if len(lines) < 5:
+    answers = os.fsdecode(result.out).split(f"\n{_NEXT}\n")
+    if len(answers) < 6:
         said = result.err.decode("utf-8", "replace").strip()
         if "dubious ownership" in said:
             raise NotARepository(said.splitlines()[0].removeprefix("fatal: "), hint=said.splitlines()[-1].strip())
         error = NotARepository("not in a git repository")
         error.git_lfs_text = "Not in a Git repository."
         raise error
-    git_dir, common_dir, object_format, inside, prefix = lines[:5]
     # Outside of it a work tree is known only where GIT_WORK_TREE or core.worktree names it; commands then run at its top.
-    work_tree = lines[5] if len(lines) > 6 else ""
+    git_dir, common_dir, object_format, inside, prefix, work_tree = answers
+    work_tree = work_tree.removesuffix("\n")
     return Repository(git, git_dir, common_dir, work_tree, prefix if inside == "true" else "", object_format)
