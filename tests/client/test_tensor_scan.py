@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from hundredweight.client import tensor_scan
 from hundredweight.client.tensor_numbers import Scratch, compare, exactly, scheme_of
 from hundredweight.client.tensor_scan import Pair, Scanner, Statistics, statistics_of
 from hundredweight.client.weight_files import BadWeights, Folder, Model, Part
+from hundredweight.codec import kernel
 from hundredweight.formats.source import FormatError
 from hundredweight.formats.tensors import BITS, BLOCKS, Deflated, Tensor, WeightFile
 
@@ -56,7 +61,36 @@ def measured(old: bytes, new: bytes, first: str, second: str) -> Statistics:
     return statistics_of(compare(*blocks, schemes, Scratch(max(len(old), 1))), schemes[0], numeric=True)
 
 
+@contextmanager
+def compiled(choice: kernel.Choice) -> Iterator[None]:
+    """With these kernels, whatever this process has loaded."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "_choice", choice)
+        yield
+
+
+PLAIN, COMPILED = kernel.Choice(), kernel.Choice()
+CHOICES = [PLAIN]
+if find_spec("numba") is not None:
+    # All of it before the tests, whose time is limited.
+    COMPILED.passes(kernel.Kernel.ON, 0)
+    import_module("hundredweight.client.compiled_numbers")
+    CHOICES.append(COMPILED)
+
+
+@pytest.fixture(params=CHOICES, ids=["numpy", "kernel"][: len(CHOICES)])
+def kernels(request: pytest.FixtureRequest) -> Iterator[None]:
+    with compiled(request.param):
+        yield
+
+
 def check(old: bytes, new: bytes, first: str, second: str) -> None:
+    for choice in CHOICES:
+        with compiled(choice):
+            check_one(old, new, first, second)
+
+
+def check_one(old: bytes, new: bytes, first: str, second: str) -> None:
     found, (changed, l2, largest, cosine) = measured(old, new, first, second), reference(old, new, first, second)
     assert found.changed == changed
     assert found.max_abs == pytest.approx(largest, rel=1e-6)
@@ -167,7 +201,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tensor_scan, "_SMALL", 0)
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("small_blocks", "kernels")
 @pytest.mark.parametrize("dtype", ["F32", "BF16", "F64"])
 @pytest.mark.parametrize("changed", [range(0), range(1000), range(999, 1000), range(1), range(300, 420)])
 @pytest.mark.parametrize("swapped", [False, True])
@@ -192,6 +226,29 @@ def test_blocks_and_threads_make_no_difference(tmp_path: Path, dtype: str, chang
     assert found.max_abs == pytest.approx(largest)
     assert found.cosine == pytest.approx(cosine, abs=1e-6)
     assert told == [a.nbytes]
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("dtype", ["F32", "BF16"])
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, -0.0, 1e38, 1e-30, 0.5])
+def test_one_odd_number_in_a_long_block(dtype: str, odd: float) -> None:
+    """Blocks that are longer than the scratch are compared in parts where one pass does not do."""
+    random = np.random.default_rng(2)
+    a = random.standard_normal(20_000).astype(np.float32)
+    a[::7] = 0
+    old, new = a.astype(TYPES[dtype]), (a + random.standard_normal(20_000) * 1e-3).astype(TYPES[dtype])
+    new[12_345] = odd
+    total = compare(old.view(np.uint8), new.view(np.uint8), (scheme_of(dtype), scheme_of(dtype)), Scratch(20_000))
+    with compiled(CHOICES[-1]):
+        parts = compare(old.view(np.uint8), new.view(np.uint8), (scheme_of(dtype), scheme_of(dtype)), Scratch(4096))
+    changed, l2, largest, cosine = reference(old.tobytes(), new.tobytes(), dtype, dtype)
+    for sums in (total, parts):
+        found = statistics_of(sums, scheme_of(dtype), numeric=True)
+        assert (found.units, found.changed) == (20_000, changed)
+        assert found.max_abs == pytest.approx(largest)
+        assert found.relative_l2 == pytest.approx(l2, rel=1e-5)
+        assert found.cosine == pytest.approx(cosine, abs=1e-7)
+        assert (found.new_nan, found.new_inf) == (int(np.isnan(odd)), int(np.isinf(odd)))
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -89,6 +89,22 @@ def test_a_segment_is_kept_for_the_next_who_asks(packs: MemoryPacks) -> None:
     assert packs.reads == before
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_versions_that_are_compared_are_decoded_once(packs: MemoryPacks, newest_first: bool) -> None:
+    rng = np.random.default_rng(3)
+    old = rng.normal(0, 1, SIZE // 4).astype(np.float32)
+    contents = [old.tobytes(), (old + np.float32(1e-3)).tobytes()]
+    names = [blake3(data).digest() for data in contents]
+    packs.write([(names[0], SIZE, None, block.encode(contents[0], "F32"), 0)])
+    packs.write([(names[1], SIZE, names[0], block.encode(contents[1], "F32", contents[0]), 1)])
+    reader = ObjectReader(packs, packs)
+    sources = [PackedSource(reader, Recipe(Oid("0" * 64), SIZE, "", (Segment(name, SIZE, "F32"),))) for name in names]
+    for version in (1, 0) if newest_first else (0, 1):
+        view = sources[version].view(4, 100)
+        assert bytes(view) == contents[version][4:104]
+    assert packs.reads == 2
+
+
 def test_what_is_kept_is_bounded(packs: MemoryPacks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader_module, "KEPT", 2 * SIZE)
     _data, recipe = chained(packs, 0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from hundredweight.codec import kernel
 from hundredweight.formats.tensors import BITS, BLOCKS
 
 if TYPE_CHECKING:
@@ -132,6 +133,11 @@ def compare(old: Array, new: Array, schemes: tuple[Scheme, Scheme], scratch: Scr
     first, second = schemes
     sums = Sums(units=len(old) // first.size)
     same_type = first == second
+    if same_type and has_kernel(first):
+        if _add_compiled(old, new, first, sums):
+            return sums
+        if sums.units > len(scratch.old):
+            return _compare_pieces(old, new, schemes, scratch)
     if same_type:
         sums.changed = changed_units(old, new, first, scratch)
     if first.numbers == 0 or second.numbers == 0 or first.numbers != second.numbers:
@@ -146,6 +152,40 @@ def compare(old: Array, new: Array, schemes: tuple[Scheme, Scheme], scratch: Scr
             a, b = exactly(old, first.kind), exactly(new, second.kind)
             _add_exact(a, b, sums, None if same_type else first.numbers)
     return sums
+
+
+def _compare_pieces(old: Array, new: Array, schemes: tuple[Scheme, Scheme], scratch: Scratch) -> Sums:
+    """A block that is longer than `scratch`, of one type."""
+    total, step = Sums(), len(scratch.old) // 2 * schemes[0].size
+    for at in range(0, len(old), step):
+        total.add(compare(old[at : at + step], new[at : at + step], schemes, scratch))
+    return total
+
+
+def has_kernel(scheme: Scheme) -> bool:
+    """Whether blocks of this type are compared in one pass, and may then be longer than `Scratch`."""
+    return scheme.kind in _WITH_KERNEL and kernel.loaded()
+
+
+_WITH_KERNEL = ("F32", "BF16")
+
+
+def _add_compiled(old: Array, new: Array, scheme: Scheme, sums: Sums) -> bool:
+    """As `_add_fast`, with what changed."""
+    from hundredweight.client.compiled_numbers import sums_of  # noqa: PLC0415 - numba, where it is loaded already
+
+    found = sums_of(old, new, scheme.size)
+    if found is None:
+        return False
+    dd, da, aa, largest, changed, some = found
+    small, large = _RANGE[np.dtype(np.float32)]
+    bb = aa + 2 * da + dd
+    fits = all(small < square < large or (square == 0 and not any_) for square, any_ in ((dd, largest), (aa, some)))
+    if not fits or bb < _CANCELLED * aa:
+        return False
+    sums.changed, sums.dd, sums.da, sums.aa, sums.largest = changed, dd, da, aa, largest
+    sums.ab, sums.bb = aa + da, bb
+    return True
 
 
 def squares(old: Array, scheme: Scheme, scratch: Scratch) -> Any:

@@ -106,22 +106,29 @@ class PackedFile:
         self.size = source.size
 
     def read(self, offset: int, length: int) -> bytes:
-        from hundredweight.store.catalog import PackMissing  # noqa: PLC0415 - only where an object is packed
-        from hundredweight.store.reader import SegmentMissing  # noqa: PLC0415 - likewise
-
-        try:
-            return self._source.read(offset, length)
-        except (PackMissing, SegmentMissing):
-            if not os.path.exists(self._path):
-                raise
-        with self._leaving:
-            if not isinstance(self._source, OpenFile):
-                self._source = open_file(self._path, self.name)
-        return self._source.read(offset, length)
+        return bytes(self.view(offset, length))
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill the buffer."""
-        buffer[:] = self.read(offset, len(buffer))
+        buffer[:] = self.view(offset, len(buffer))
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """The bytes as they were decoded, where one segment holds them all: not to be written to."""
+        from hundredweight.store.catalog import PackMissing  # noqa: PLC0415 - only where an object is packed
+        from hundredweight.store.reader import SegmentMissing  # noqa: PLC0415 - likewise
+
+        source = self._source
+        if not isinstance(source, OpenFile):
+            try:
+                return source.view(offset, length)
+            except (PackMissing, SegmentMissing):
+                if not os.path.exists(self._path):
+                    raise
+            with self._leaving:
+                if not isinstance(self._source, OpenFile):
+                    self._source = open_file(self._path, self.name)
+                source = self._source
+        return memoryview(source.read(offset, length))
 
     def close(self) -> None:
         """Harmless: the packs are the store's."""

@@ -16,18 +16,22 @@ def reads(item: Any) -> Any:
     return numba.types.Array(item, 1, "C", readonly=True)
 
 
-def compile_passes(function: Any, *signatures: tuple[Any, ...], result: Any = numba.void) -> Any:
-    """Compiled now, or loaded from numba's cache; for these types alone, so that nothing is compiled later."""
-    return compile_signatures(function, *(result(*signature) for signature in signatures))
+def compile_passes(
+    function: Any, *signatures: tuple[Any, ...], result: Any = numba.void, any_order: bool = False
+) -> Any:
+    """Compiled now, or loaded from numba's cache; for these types alone, so that nothing is compiled later. `any_order` lets
+    sums of floats be formed in any order: what vector instructions need."""
+    return compile_signatures(function, *(result(*signature) for signature in signatures), any_order=any_order)
 
 
-def compile_signatures(function: Any, *signatures: Any) -> Any:
+def compile_signatures(function: Any, *signatures: Any, any_order: bool = False) -> Any:
     """The same for signatures with results of their own."""
+    options: Any = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"} if any_order else False}
     try:
-        return numba.njit(list(signatures), nogil=True, cache=True)(function)
+        return numba.njit(list(signatures), cache=True, **options)(function)
     except RuntimeError:
         # Neither the package's folder nor the user's cache can be written.
-        return numba.njit(list(signatures), nogil=True)(function)
+        return numba.njit(list(signatures), **options)(function)
 
 
 def part_of_kernels(function: Any) -> Any:

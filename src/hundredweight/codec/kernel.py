@@ -83,3 +83,8 @@ def expect(length: int) -> None:
 def passes(kernel: Kernel, length: int) -> Passes:
     """The passes for the next `length` bytes."""
     return _choice.passes(kernel, length)
+
+
+def loaded() -> bool:
+    """Whether the compiled passes are there: then whoever has kernels of its own loads them at little cost."""
+    return _choice.compiled is not None

@@ -100,12 +100,17 @@ class ObjectReader:
         """As the catalog's: where those of `ids` stand that are stored."""
         return self._catalog.segments(ids)
 
-    def segment(self, identity: bytes, chain: Sequence[Link] | None = None) -> Buffer:
-        """One segment, verified; by its `chain`, where the caller looked up many at once. Raises as `read` does."""
+    def segment(self, identity: bytes, chain: Sequence[Link] | None = None, *, with_bases: bool = False) -> Buffer:
+        """One segment, verified; by its `chain`, where the caller looked up many at once. Raises as `read` does. Its bases are
+        kept, too, where the caller may ask for them next: who compares versions then decodes none of them twice."""
         kept = self._kept.get(identity)
         if kept is not None:
             return kept
-        data = self._decode(self.chains([identity])[identity] if chain is None else chain)
+        if chain is None:
+            chain = self.chains([identity])[identity]
+        if with_bases and len(chain) > 1:
+            self.segment(chain[1].id, chain[1:], with_bases=True)
+        data = self._decode(chain)
         self._kept.put(identity, data)
         return data
 
@@ -267,6 +272,8 @@ class PackedSource:
     """A packed object as a `formats` source: read anywhere, by readers of headers and of tensors. Thread-safe."""
 
     def __init__(self, reader: ObjectReader, recipe: Recipe) -> None:
+        keep_freed_memory()
+        kernel.expect(recipe.size)
         self._reader = reader
         self._recipe = recipe
         self._offsets = recipe.offsets()
@@ -278,10 +285,14 @@ class PackedSource:
 
     def read(self, offset: int, length: int) -> bytes:
         """Raises as `ObjectReader.read` does."""
-        parts: list[Buffer] = []
+        return bytes(self.view(offset, length))
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """The same bytes, not copied where one segment holds them all."""
+        parts: list[memoryview] = []
         end = offset + length
         for number in self._recipe.locate(offset, end):
             at = self._offsets[number]
-            data = memoryview(self._reader.segment(self._recipe.segments[number].id))
+            data = memoryview(self._reader.segment(self._recipe.segments[number].id, with_bases=True))
             parts.append(data[max(offset - at, 0) : end - at])
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
