@@ -14,7 +14,7 @@ import numpy as np
 
 from hundredweight.codec import compiled_plan
 from hundredweight.codec.compiling import aligned, compile_passes, compile_signatures, part_of_kernels, reads
-from hundredweight.codec.passes import NumpyPasses
+from hundredweight.codec.passes import TURNED_SAMPLE, NumpyPasses
 from hundredweight.codec.plan import UNCHANGED
 from hundredweight.codec.values import ESCAPE, MODE_SAMPLE, PAIRS, QUADS, SINGLE, SPARSE, TRIPLES, Cut
 
@@ -335,8 +335,40 @@ def _write_by_context(
     return counts, write(parts, counts, lows)
 
 
+def _turn(raw: Any, low: Any, out: Any) -> Any:
+    word = out.dtype.type
+    one, top, below = word(1), word(8 * out.itemsize - 1), word(low)
+    for i in range(len(out)):
+        out[i] = word(raw[i] << one) | word(raw[i] >> top)
+    counts = np.zeros(1 << (8 * out.itemsize - low), np.int64)
+    for i in range(0, len(out), len(out) // TURNED_SAMPLE + 1):
+        counts[np.int64(out[i] >> below)] += 1
+    held = most = counts[:ESCAPE].sum()
+    origin = 0
+    for first in range(1, len(counts) - ESCAPE + 1):
+        held += counts[first + ESCAPE - 1] - counts[first - 1]
+        if held > most:
+            most, origin = held, first
+    taken = word(word(origin) << below)
+    for i in range(len(out)):
+        out[i] = word(out[i] - taken)
+    return origin
+
+
+def _turn_back(turned: Any, origin: Any) -> None:
+    word = turned.dtype.type
+    one, top, added = word(1), word(8 * turned.itemsize - 1), word(origin)
+    for i in range(len(turned)):
+        part = word(turned[i] + added)
+        turned[i] = word(part >> one) | word(part << top)
+
+
 def _paste_of(word: Any) -> Any:
-    def paste(symbols: Any, octets: Any, halves: Any, counts: Any, lows: Any, out: Any) -> None:
+    def paste(symbols: Any, octets: Any, packed: Any, counts: Any, lows: Any, out: Any) -> None:
+        halves = np.empty(2 * len(packed), np.uint8)
+        lower, upper = halves[: len(packed)], halves[len(packed) :]
+        for i in range(len(packed)):
+            lower[i], upper[i] = packed[i] & np.uint8(15), packed[i] >> np.uint8(4)
         start = half = 0
         places = np.zeros(8, np.int64)
         for run in range(len(counts)):
@@ -388,6 +420,8 @@ write_by_context = compile_signatures(
         for word in _WORDS
     ),
 )
+turn = compile_passes(_turn, *((reads(word), numba.int64, word[::1]) for word in _WORDS), result=numba.int64)
+turn_back = compile_passes(_turn_back, *((word[::1], numba.int64) for word in _WORDS))
 PASTE = {
     2: compile_passes(_paste_of(np.uint16), (_PLANE, _planes(_PLANE, 2), _PLANE, _COUNTS, _COUNTS, numba.uint16[::1])),
     4: compile_passes(_paste_of(np.uint32), (_PLANE, _planes(_PLANE, 4), _PLANE, _COUNTS, _COUNTS, numba.uint32[::1])),
@@ -471,6 +505,18 @@ class CompiledPasses:
         if kind.width not in RESTORE:
             return self.others.partition(base, kind, grouping)
         return CompiledPartition(base, kind, grouping)
+
+    def turn(self, raw: Bits, low: int) -> tuple[Bits, int]:
+        if raw.dtype.itemsize not in RESTORE:
+            return self.others.turn(raw, low)
+        out = np.empty(len(raw), raw.dtype)
+        return out, int(turn(aligned(raw), low, out))
+
+    def turn_back(self, turned: Bits, origin: int) -> None:
+        if turned.dtype.itemsize not in RESTORE:
+            self.others.turn_back(turned, origin)
+        else:
+            turn_back(turned, origin)
 
     def cut(self, values: Bits, runs: Runs) -> Cut:
         if values.dtype.itemsize not in RESTORE:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 PIECE = 1 << 17
 """Elements at a time: temporaries stay in the cache, and calls are long enough for threads to overlap."""
 
+TURNED_SAMPLE = 65536
+"""Of about so many the most frequent ones are told."""
+
 
 class Partition(Protocol):
     """Elements of a base by context, stable. `counts[c]` of them have context c."""
@@ -54,6 +57,13 @@ class Passes(Protocol):
 
     def partition(self, base: Bits, kind: Kind, grouping: Grouping) -> Partition:
         """Group the elements of a base."""
+
+    def turn(self, raw: Bits, low: int) -> tuple[Bits, int]:
+        """Each with its sign as the lowest bit, less what leaves most of them below 255 above their `low` bits: that without them
+        comes second. Not of bytes."""
+
+    def turn_back(self, turned: Bits, origin: int) -> None:
+        """In place; `origin` with its low bits."""
 
     def cut(self, values: Bits, runs: Runs) -> Cut:
         """What is written of values."""
@@ -155,19 +165,33 @@ class NumpyPasses:
     def partition(self, base: Bits, kind: Kind, grouping: Grouping) -> Partition:
         return NumpyPartition(base, kind, grouping)
 
+    def turn(self, raw: Bits, low: int) -> tuple[Bits, int]:
+        word = raw.dtype.type
+        turned = (raw << word(1)) | (raw >> word(8 * raw.dtype.itemsize - 1))
+        origin = _window(turned[:: len(turned) // TURNED_SAMPLE + 1] >> word(low))
+        turned -= word(origin << low)
+        return turned, origin
+
+    def turn_back(self, turned: Bits, origin: int) -> None:
+        word = turned.dtype.type
+        for piece in pieces(len(turned)):
+            part = turned[piece]
+            part += word(origin)
+            turned[piece] = (part >> word(1)) | (part << word(8 * turned.dtype.itemsize - 1))
+
     def cut(self, values: Bits, runs: Runs) -> Cut:
-        parts = _parts(values, runs)
+        all_symbols, octets, halves = _cut(values, runs)
         modes, streams, start = [], [], 0
         for count in runs.counts.tolist():
-            symbols = parts.symbols[start : start + count]
+            symbols = all_symbols[start : start + count]
             start += count
             modes.append(best_mode(symbols))
             streams.append(_streams(symbols, modes[-1]))
-        exceeding = values[parts.symbols == ESCAPE]
-        middle = (len(parts.halves) + 1) // 2
-        packed = parts.halves[:middle].copy()
-        packed[: len(parts.halves) - middle] |= parts.halves[middle:] << np.uint8(4)
-        return Cut(runs.lows.tolist(), modes, streams, exceeding, parts.octets, packed)
+        exceeding = values[all_symbols == ESCAPE]
+        middle = (len(halves) + 1) // 2
+        packed = halves[:middle].copy()
+        packed[: len(halves) - middle] |= halves[middle:] << np.uint8(4)
+        return Cut(runs.lows.tolist(), modes, streams, exceeding, octets, packed)
 
     def cut_by_context(self, values: Bits, base: Bits, kind: Kind, plan: Plan) -> Cut:
         partition = NumpyPartition(base, kind, plan.grouping)
@@ -175,6 +199,7 @@ class NumpyPasses:
 
     def paste(self, parts: Parts, runs: Runs, bits: np.dtype[Any]) -> Bits:
         values = np.empty(runs.total, bits)
+        halves = _two_of_each(parts.halves, runs.halves)
         octets = [0] * len(parts.octets)
         start = half = 0
         for count, low in zip(runs.counts.tolist(), runs.lows.tolist(), strict=True):
@@ -188,7 +213,7 @@ class NumpyPasses:
                 split[index :: len(octets)] = parts.octets[index][octets[index] : octets[index] + count]
                 octets[index] += count
             if low % 8:
-                split[low // 8 :: len(octets)] |= parts.halves[half : half + count]
+                split[low // 8 :: len(octets)] |= halves[half : half + count]
                 half += count
         return values
 
@@ -206,26 +231,42 @@ class NumpyPasses:
         symbols[np.flatnonzero(symbols == most)] += excess
 
 
-def _parts(values: Bits, runs: Runs) -> Parts:
-    octets_of = [np.empty(runs.octets(index), np.uint8) for index in range(values.dtype.itemsize)]
-    parts = Parts(np.empty(runs.total, np.uint8), octets_of, np.empty(runs.halves, np.uint8))
+def _window(symbols: Bits) -> int:
+    """Where the 255 symbols begin that hold most of the sample."""
+    counts = np.bincount(symbols.astype(np.int64), minlength=ESCAPE)
+    sums = np.concatenate([[0], np.cumsum(counts)])
+    return int(np.argmax(sums[ESCAPE:] - sums[:-ESCAPE]))
+
+
+def _cut(values: Bits, runs: Runs) -> tuple[Bytes, list[Bytes], Bytes]:
+    """Symbols, bytes below them by significance, and half bytes, one a byte."""
+    symbols, halves = np.empty(runs.total, np.uint8), np.empty(runs.halves, np.uint8)
+    octets = [np.empty(runs.octets(index), np.uint8) for index in range(values.dtype.itemsize)]
     kind = values.dtype.type
-    octets = [0] * len(parts.octets)
+    places = [0] * len(octets)
     start = half = 0
     for count, low in zip(runs.counts.tolist(), runs.lows.tolist(), strict=True):
         run = values[start : start + count]
         shifted = run >> kind(low)
         np.minimum(shifted, kind(ESCAPE), out=shifted)
-        parts.symbols[start : start + count] = shifted
+        symbols[start : start + count] = shifted
         start += count
         split = run.view(np.uint8)
         for index in range(low // 8):
-            parts.octets[index][octets[index] : octets[index] + count] = split[index :: len(octets)]
-            octets[index] += count
+            octets[index][places[index] : places[index] + count] = split[index :: len(octets)]
+            places[index] += count
         if low % 8:
-            np.bitwise_and(split[low // 8 :: len(octets)], np.uint8(15), out=parts.halves[half : half + count])
+            np.bitwise_and(split[low // 8 :: len(octets)], np.uint8(15), out=halves[half : half + count])
             half += count
-    return parts
+    return symbols, octets, halves
+
+
+def _two_of_each(packed: Bytes, count: int) -> Bytes:
+    """Half bytes, one a byte."""
+    halves = np.empty(count, np.uint8)
+    np.bitwise_and(packed, np.uint8(15), out=halves[: len(packed)])
+    np.right_shift(packed[: count - len(packed)], np.uint8(4), out=halves[len(packed) :])
+    return halves
 
 
 def _streams(symbols: Bytes, mode: int) -> tuple[Bytes, Bytes]:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hundredweight.codec.passes import pieces
-from hundredweight.codec.values import ESCAPE, Runs, read_values, write_cut
+from hundredweight.codec.values import Runs, read_values, write_cut
 
 if TYPE_CHECKING:
     from hundredweight.codec.numbers import Bits, Kind
@@ -23,31 +22,17 @@ def float_low(kind: Kind) -> int:
 def write_floats(writer: Writer, raw: Bits, kind: Kind, passes: Passes) -> None:
     """The exponent with the top of the mantissa as a symbol: both are far from uniform, the rest is not."""
     low = float_low(kind)
-    top, one = kind.bits.type(8 * kind.width - 1), kind.bits.type(1)
-    turned = (raw << one) | (raw >> top)
-    origin = _window(turned[:: len(turned) // 65536 + 1] >> kind.bits.type(low))
-    turned -= kind.bits.type(origin << low)
+    turned, origin = passes.turn(raw, low)
     writer.varint(origin)
     write_cut(writer, passes.cut(turned, Runs(np.array([len(turned)]), np.array([low]))))
 
 
 def read_floats(reader: Reader, length: int, kind: Kind, passes: Passes) -> Bits:
     low = float_low(kind)
-    top, one = kind.bits.type(8 * kind.width - 1), kind.bits.type(1)
     origin = reader.varint((1 << (8 * kind.width - low)) - 1)
     turned = read_values(reader, np.array([length]), kind.bits, passes)
-    for piece in pieces(length):
-        part = turned[piece]
-        part += kind.bits.type(origin << low)
-        turned[piece] = (part >> one) | (part << top)
+    passes.turn_back(turned, origin << low)
     return turned
-
-
-def _window(symbols: Bits) -> int:
-    """Where the 255 symbols begin that hold most of the sample."""
-    counts = np.bincount(symbols.astype(np.int64), minlength=ESCAPE)
-    sums = np.concatenate([[0], np.cumsum(counts)])
-    return int(np.argmax(sums[ESCAPE:] - sums[:-ESCAPE]))
 
 
 def write_planes(writer: Writer, content: Bytes, width: int) -> None:

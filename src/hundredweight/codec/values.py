@@ -58,7 +58,8 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Values cut in pieces: a symbol each; bytes below, `octets[i]` those of significance i; half bytes, one a byte."""
+    """Values as they are read: a symbol each; bytes below, `octets[i]` those of significance i; half bytes, the second half of
+    all above the first."""
 
     symbols: Bytes
     octets: Sequence[Bytes]
@@ -113,7 +114,7 @@ def read_values(reader: Reader, counts: NDArray[np.int64], bits: np.dtype[Any], 
     escapes = np.flatnonzero(symbols == ESCAPE)
     escaped = reader.run(len(escapes) * bits.itemsize).view(bits)
     octets = [reader.run(runs.octets(index)) for index in range(bits.itemsize)]
-    values = passes.paste(Parts(symbols, octets, _read_halves(reader, runs.halves)), runs, bits)
+    values = passes.paste(Parts(symbols, octets, reader.run((runs.halves + 1) // 2)), runs, bits)
     values[escapes] = escaped
     return values
 
@@ -144,7 +145,8 @@ def best_mode(symbols: Bytes) -> int:
 
 def _read_digits(reader: Reader, symbols: Bytes, base: int, passes: Passes) -> None:
     more = passes.unfold(reader.run(-(-len(symbols) // DIGITS[base])), base, symbols)
-    passes.exceed(symbols, base - 1, reader.run(more))
+    if more:
+        passes.exceed(symbols, base - 1, reader.run(more))
 
 
 def _read_sparse(reader: Reader, symbols: Bytes) -> None:
@@ -159,12 +161,3 @@ def _read_sparse(reader: Reader, symbols: Bytes) -> None:
     if len(positions) != nonzero or positions[-1] >= len(symbols):
         raise CodecError("gaps in a block lead past its end")
     symbols[positions] = reader.run(nonzero) + np.uint8(1)
-
-
-def _read_halves(reader: Reader, count: int) -> Bytes:
-    middle = (count + 1) // 2
-    packed = reader.run(middle)
-    halves = np.empty(count, np.uint8)
-    np.bitwise_and(packed, np.uint8(15), out=halves[:middle])
-    np.right_shift(packed[: count - middle], np.uint8(4), out=halves[middle:])
-    return halves
