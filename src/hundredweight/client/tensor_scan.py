@@ -13,6 +13,7 @@ import numpy as np
 
 from hundredweight.client.tensor_numbers import ELEMENTS, Scheme, Scratch, Sums, compare, has_kernel, scheme_of, squares
 from hundredweight.client.weight_files import BadWeights, OpenFile, PackedFile
+from hundredweight.codec import kernel
 from hundredweight.formats import content
 from hundredweight.formats.source import FormatError
 
@@ -130,6 +131,7 @@ class Pair:
         self.one_type = self.schemes[0] == self.schemes[1]
         self.shareable = all(isinstance(side[0].source_of(*side[1:]), OpenFile | PackedFile) for side in (old, new))
         """Whether several threads may read; what is far away is not made for that."""
+        self.packed = any(isinstance(side[0].source_of(*side[1:]), PackedFile) for side in (old, new))
         self.sequential = not self.shareable or any(reader.sequential for reader in self.readers)
         self.differs = not self.one_type
         """Whether a difference was seen: from then on, norms are computed of what is equal, too."""
@@ -168,6 +170,7 @@ class Scanner:
         self._pool = ThreadPoolExecutor(workers)
         self._buffers = _Buffers()
         self._advance = advance
+        self._packed = 0
 
     def __enter__(self) -> Scanner:
         return self
@@ -190,6 +193,9 @@ class Scanner:
         return all(not self._span(pair, *span, first_only=True).sums.changed for span in pair.spans())
 
     def _begin(self, pair: Pair) -> list[Future[_Found]] | list[_Found]:
+        if pair.packed:
+            self._packed += pair.size
+            kernel.expect(self._packed)
         if pair.size <= _SMALL or not pair.shareable:
             return [self._span(pair, *span) for span in pair.spans()]
         return [self._pool.submit(self._span, pair, *span) for span in pair.spans()]

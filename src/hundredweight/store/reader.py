@@ -273,7 +273,6 @@ class PackedSource:
 
     def __init__(self, reader: ObjectReader, recipe: Recipe) -> None:
         keep_freed_memory()
-        kernel.expect(recipe.size)
         self._reader = reader
         self._recipe = recipe
         self._offsets = recipe.offsets()
