@@ -8,7 +8,8 @@ from pathlib import Path
 from unittest.mock import ANY
 
 from hundredweight.base.ids import Oid
-from hundredweight.client.nearby import NearbyObjects, StreamKeeper
+from hundredweight.client.nearby import NearbyObjects
+from hundredweight.client.stream_keeper import Commits, StreamKeeper
 from hundredweight.formats.source import BytesSource
 from hundredweight.store.pack import BlockRecord, PackStreamReader, PackStreamWriter
 from hundredweight.store.packer import Packer
@@ -25,14 +26,17 @@ def come(clone: CloneStore, data: bytes, recipe: Recipe) -> list[Oid]:
     out = bytearray()
     with Packer(clone.store.packs.reader, 1) as packer:
         packer.pack(BytesSource(data), recipe_of(data), [], PackStreamWriter(out.extend))
-    kept: list[Oid] = []
-    with StreamKeeper(clone.store, recipe, kept) as keeper:
+    commits = Commits()
+    came: list[Recipe] = []
+    with StreamKeeper(clone.store, recipe, commits, came.append) as keeper:
         for record in PackStreamReader().feed(out):
             if isinstance(record, BlockRecord):
                 keeper.add(record)
         clone.add(data)
         keeper.finish()
-    return kept
+    packed = commits.settle()
+    assert [each.oid for each in came] == packed
+    return packed
 
 
 def test_a_stream_becomes_a_pack(tmp_path: Path) -> None:

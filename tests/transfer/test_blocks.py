@@ -148,6 +148,9 @@ class _Keeper:
     def add(self, record: BlockRecord) -> None:
         self._records.append(record)
 
+    def take(self, number: int, data: bytes | bytearray | memoryview) -> None:
+        assert identity(bytes(data)) == self._recipe.segments[number].id
+
     def finish(self) -> None:
         old = recipe_of(OLD)
         raws = {one.id: OLD[at : at + one.size] for one, at in zip(old.segments, old.offsets(), strict=False)}

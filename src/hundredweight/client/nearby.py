@@ -14,31 +14,28 @@ from typing import TYPE_CHECKING
 from hundredweight.base.errors import DamageError
 from hundredweight.base.files import WriteError, write_file
 from hundredweight.base.ids import Oid
-from hundredweight.base.trace import trace
 from hundredweight.client.foundations import foundations
+from hundredweight.client.stream_keeper import Commits, StreamKeeper
 from hundredweight.git.scan import blobs_here, read_pointers, small_blobs
 from hundredweight.protocol.blocks import MAX_BASES
 from hundredweight.protocol.pointer import Pointer
 from hundredweight.store.bases import choose_predecessors
 from hundredweight.store.catalog import PackMissing
 from hundredweight.store.file_source import FileSource
-from hundredweight.store.pack import MAX_DEPTH, check_hash
-from hundredweight.store.packfolder import BaseGone, PacksBusy
+from hundredweight.store.pack import check_hash
+from hundredweight.store.packfolder import PacksBusy
 from hundredweight.store.reader import PackedSource
 from hundredweight.store.recipe import Recipe, RecipeDamaged
-from hundredweight.store.recipe_check import RecipeCheck
 from hundredweight.store.segments import TooManySegments, cut
 from hundredweight.transfer.blocks import Known
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
-    from typing import Self
 
     from hundredweight.base.files import AtomicFile
     from hundredweight.client.workspace import Workspace
-    from hundredweight.store.local import LocalStore
-    from hundredweight.store.pack import BlockRecord, IndexBuilder, PackStreamWriter
-    from hundredweight.store.packfolder import PackFolder, PackWriter
+    from hundredweight.store.pack import IndexBuilder, PackStreamWriter
+    from hundredweight.store.packfolder import PackFolder
     from hundredweight.transfer.blocks import Receiver
 
 HISTORY = 256
@@ -67,6 +64,7 @@ class NearbyObjects:
         self._workspace = workspace
         self._keep = keep
         self._kept: list[Oid] = []
+        self._commits = Commits()
         self._store = workspace.store
         self._recipes = os.path.join(workspace.lfs_folder, "recipes")
         self._lock = threading.Lock()
@@ -77,9 +75,7 @@ class NearbyObjects:
         """Raises `OSError`, `DamageError`."""
         with self._lock:
             if oid not in self._known:
-                while len(self._known) >= MOST_KNOWN:
-                    del self._known[next(iter(self._known))]
-                self._known[oid] = self._open(oid, size)
+                self._remember(oid, self._open(oid, size))
             return self._known[oid]
 
     def near(self, recipe: Recipe, name: str) -> Sequence[Known]:
@@ -121,11 +117,12 @@ class NearbyObjects:
 
     def receiver(self, recipe: Recipe) -> Receiver | None:
         """Raises `WriteError`."""
-        return StreamKeeper(self._store, recipe, self._kept) if self._keep else None
+        return StreamKeeper(self._store, recipe, self._commits, self._came) if self._keep else None
 
     def settle(self) -> None:
         """Drop the loose copies of objects that are in packs now. Call when nobody wants to copy them any more."""
-        kept, self._kept = self._kept, []
+        kept = [*self._kept, *self._commits.settle()]
+        self._kept = []
         with self._lock:
             self._known.clear()
         for oid in kept:
@@ -151,11 +148,28 @@ class NearbyObjects:
             found[oid] = known
 
     def _below(self, recipe: Recipe, older: Collection[Oid]) -> list[Recipe]:
+        if recipe.oid in self._commits.pending():
+            self._commits.wait()
         return foundations(self._store.packs, recipe, older) if self._store.has_packs else []
 
     def _is_cut(self, oid: Oid) -> bool:
         """Whether its recipe is known without a look at its data."""
         return oid in self._known or os.path.exists(self._recipe_path(oid)) or self._store.loose_size(oid) < 0
+
+    def _came(self, recipe: Recipe) -> None:
+        """The object is here, loose, and that is its recipe: nobody need cut it to find out whether it is near the next one."""
+        try:
+            source = _LooseSource.open(self._store.path(recipe.oid))
+        except FileNotFoundError:
+            return
+        with self._lock:
+            self._remember(recipe.oid, Known(recipe, source))
+
+    def _remember(self, oid: Oid, known: Known | None) -> None:
+        """Called with the lock held."""
+        while len(self._known) >= MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[oid] = known
 
     def _is_whole(self, index: IndexBuilder, folder: PackFolder) -> bool:
         """Whether the objects of a new pack are all in packs then: what the other side had already was not written to it."""
@@ -234,7 +248,8 @@ class NearbyObjects:
             yield pointer.pointer.oid, pointer.pointer.size
 
     def _newest(self) -> Iterator[tuple[Oid, int]]:
-        """Objects of the newest packs."""
+        """Objects of the newest packs, first of those that are on their way to the disk."""
+        yield from self._commits.pending().items()
         if not self._store.has_packs:
             return
         packs = self._store.packs
@@ -253,84 +268,6 @@ class _LooseSource(FileSource):
 
     def __del__(self) -> None:
         self.close()
-
-
-class StreamKeeper:
-    """A stream that comes, written to a pack of the clone. See `transfer.blocks.Receiver`."""
-
-    def __init__(self, store: LocalStore, recipe: Recipe, kept: list[Oid]) -> None:
-        """`store` has the object by the time the stream is finished."""
-        self._store = store
-        self._folder = folder = store.packs
-        self._recipe = recipe
-        self._kept = kept
-        self._writer: PackWriter | None = folder.writer()
-        self._writer.stream.recipe(recipe.oid, recipe.size, recipe.encode())
-
-    def add(self, record: BlockRecord) -> None:
-        """A block whose base is not packed here ends it, as does a full disk: the object stays loose."""
-        try:
-            self._add(record)
-        except (WriteError, DamageError) as error:
-            trace(f"xfer: what comes of {self._recipe.oid} is not kept as a pack: {error}")
-            self._give_up()
-
-    def _add(self, record: BlockRecord) -> None:
-        if self._writer is None:
-            return
-        stream = self._writer.stream
-        if record.id in stream.index or self._folder.segments([record.id]):
-            return
-        depth = 0
-        if record.base is not None:
-            own = stream.index.entry(record.base)
-            place = None if own is not None else self._folder.segments([record.base]).get(record.base)
-            if own is None and place is None:
-                self._give_up()
-                return
-            depth = 1 + (own[4] if own is not None else place.depth if place is not None else 0)
-            if depth > MAX_DEPTH:
-                self._give_up()
-                return
-        stream.block(record.id, record.size, record.base, record.data, depth)
-
-    def finish(self) -> None:
-        if self._writer is None:
-            return
-        try:
-            self._check_recipe()
-            with self._folder.lock(wait=False):
-                ids = {segment.id for segment in self._recipe.segments}
-                outside = {identity for identity in ids if identity not in self._writer.stream.index}
-                if outside - self._folder.segments(outside).keys():
-                    return
-                if self._writer.commit():
-                    self._kept.append(self._recipe.oid)
-        except (PacksBusy, BaseGone, OSError, WriteError, DamageError) as error:
-            # It stays loose; `cwt pack` and `git lfs prune` pack it later.
-            trace(f"xfer: what came of {self._recipe.oid} is not kept as a pack: {error}")
-
-    def _check_recipe(self) -> None:
-        """What a pack says of its objects' tensors is believed without a look at them; this recipe is the server's. Raises
-        `RecipeDamaged`."""
-        with FileSource.open(self._store.path(self._recipe.oid)) as source:
-            check = RecipeCheck(self._recipe)
-            for segment, at in zip(self._recipe.segments, self._recipe.offsets(), strict=False):
-                check.take(segment, source.read(at, segment.size))
-            fault = check.fault(source)
-        if fault:
-            raise RecipeDamaged(f"the server's is not that of object {self._recipe.oid[:12]}: {fault}")
-
-    def _give_up(self) -> None:
-        if self._writer is not None:
-            self._writer.__exit__()
-            self._writer = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._give_up()
 
 
 def _fits(index: IndexBuilder, folder: PackFolder) -> bool:

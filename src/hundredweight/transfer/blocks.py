@@ -108,6 +108,9 @@ class Receiver(Protocol):
     """Takes a stream that comes, to keep it as a pack, as a context. Nothing that it cannot do is an error of the transfer."""
 
     def add(self, record: BlockRecord) -> None: ...
+    def take(self, number: int, data: Buffer) -> None:
+        """The bytes of the object's segment of that number; in order, unless an earlier try left the first of them."""
+
     def finish(self) -> None:
         """The object is here, verified."""
 
@@ -278,8 +281,9 @@ class BlocksAdapter:
                 job.advance(job.size)
                 return True
             job.advance(part.size)
-            coming = _Coming(recipe, part, self._nearby.near(recipe, job.name))
+            near = self._nearby.near(recipe, job.name)
             with self._nearby.receiver(recipe) or _Nobody() as receiver:
+                coming = _Coming(recipe, part, near, receiver)
                 self._receive(job, part, coming, receiver)
                 part.publish()
                 receiver.finish()
@@ -363,9 +367,10 @@ class _Uploads:
 class _Coming:
     """One object on its way: which of its segments are wanted, and their bytes in order, from here or from the stream."""
 
-    def __init__(self, recipe: Recipe, part: PartFile, near: Sequence[Known]) -> None:
+    def __init__(self, recipe: Recipe, part: PartFile, near: Sequence[Known], receiver: Receiver) -> None:
         self._recipe = recipe
         self._part = part
+        self._receiver = receiver
         self._near = near[:MAX_BASES]
         self._held = SourceBases()
         for each in self._near:
@@ -431,6 +436,7 @@ class _Coming:
     def _rest(self, number: int, job: Future[Buffer]) -> Buffer:
         """A segment without what the part has of it already."""
         data = job.result()
+        self._receiver.take(number, data)
         skip = self._done - self._offsets[number]
         return memoryview(data)[skip:] if skip > 0 else data
 
@@ -512,6 +518,9 @@ class _Nobody:
 
     def add(self, record: BlockRecord) -> None:
         """Not kept."""
+
+    def take(self, number: int, data: Buffer) -> None:
+        """Not checked."""
 
     def finish(self) -> None:
         """Nothing was kept."""
