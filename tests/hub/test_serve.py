@@ -165,6 +165,23 @@ def test_a_second_signal_does_not_wait(own_hub: RunningHub, slow_upload: tuple[s
     assert "Traceback" not in own_hub.log
 
 
+@pytest.mark.parametrize("pause", [0.0005, 0.003, 0.02])
+def test_signals_at_any_moment_of_the_end_are_no_failure(own_hub: RunningHub, pause: float) -> None:
+    """Somebody impatient, or a supervisor that does not wait: what has finished its work was not killed."""
+    Caller(own_hub.url, own_hub.token).upload(b"kept")
+    process = own_hub.process
+    assert process is not None
+    end = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < end:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(pause)
+    assert own_hub.stop() == 0
+    assert "Traceback" not in own_hub.log
+    own_hub.start()
+    caller = Caller(own_hub.url, own_hub.token)
+    assert caller.download(sha256(b"kept"), 4) == b"kept"
+
+
 def test_a_killed_upload_is_removed_at_the_next_start(
     own_hub: RunningHub, slow_upload: tuple[socket.socket, bytes]
 ) -> None:

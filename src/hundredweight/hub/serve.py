@@ -44,6 +44,7 @@ RECEIVE_BUFFER = 256 << 10
 large upload, twice of it 50 MB more memory with a hundred at once."""
 ADMIN_TOKEN = "admin-token"
 MAX_FILES = 65536
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class CannotListen(LocalError):
@@ -53,7 +54,8 @@ class CannotListen(LocalError):
 
 
 def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Run a hub until SIGTERM or SIGINT, then let running requests finish and return.
+    """Run a hub until SIGTERM or SIGINT, then let running requests finish and return. For a process of its own: from then on
+    such a signal ends it at once, with exit code 0.
 
     `announce` gets the lines for stdout: the admin token on the first start, then `listening on URL` once the hub answers. Raises
     `HubRunning`, `CannotListen`, and what `open_services` raises.
@@ -200,15 +202,45 @@ async def _run(
         services.stopping.set()
         server.stop()  # type: ignore[no-untyped-call]
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    loop.set_exception_handler(_loop_failure(log, server))
-    log.event("listening", url=url, data=settings.inside())
-    announce(f"listening on {url}")
-    try:
-        await serving
-    except (TimeoutError, asyncio.CancelledError):
-        log.event("ended requests that were still running")
+    with _signals(loop, stop):
+        loop.set_exception_handler(_loop_failure(log, server))
+        log.event("listening", url=url, data=settings.inside())
+        announce(f"listening on {url}")
+        try:
+            await serving
+        except (TimeoutError, asyncio.CancelledError):
+            log.event("ended requests that were still running")
+
+
+@contextlib.contextmanager
+def _signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Iterator[None]:
+    """`stop` is called in the loop at each signal that ends a hub; after the block one more ends the process at once: everybody
+    was answered by then, and what closing would tidy up the next start does as well.
+
+    Not by `add_signal_handler`: when the loop closes it gives signals their default back, and one that came then made a hub
+    that had finished its work look killed.
+    """
+    reader, writer = socket.socketpair()
+
+    def came() -> None:
+        for number in reader.recv(64):
+            if number in ENDING:
+                stop()
+
+    with reader, writer:
+        reader.setblocking(False)
+        writer.setblocking(False)
+        loop.add_reader(reader, came)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        for number in ENDING:
+            signal.signal(number, lambda *_: None)
+        try:
+            yield
+        finally:
+            for number in ENDING:
+                signal.signal(number, lambda *_: os._exit(0))
+            signal.set_wakeup_fd(-1)
+            loop.remove_reader(reader)
 
 
 def _loop_failure(log: Log, server: _Granian) -> Callable[[asyncio.AbstractEventLoop, dict[str, object]], None]:
