@@ -24,10 +24,11 @@ from tests.transfer.faulty import FaultyServer
 from tests.transfer.rig import Rig, item
 
 DATA = os.urandom(3 << 20)
+PROXIED = "lfs.invalid"
 
 
 class Forwarder(http.server.BaseHTTPRequestHandler):
-    """A proxy for plain HTTP: takes whole URLs, forwards them, and remembers them."""
+    """A proxy for plain HTTP: takes whole URLs, forwards them, and remembers them. It alone knows where `PROXIED` is."""
 
     seen: list[str]
     protocol_version = "HTTP/1.1"
@@ -39,7 +40,8 @@ class Forwarder(http.server.BaseHTTPRequestHandler):
         self.seen.append(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         headers = {k: v for k, v in self.headers.items() if k not in ("Host", "Content-Length", "Proxy-Authorization")}
-        request = urllib.request.Request(self.path, body or None, headers, method=self.command)
+        target = self.path.replace(PROXIED, "127.0.0.1")
+        request = urllib.request.Request(target, body or None, headers, method=self.command)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
             data = answer.read()
             self.send_response(answer.status)
@@ -71,8 +73,11 @@ def proxy() -> Iterator[tuple[str, list[str]]]:
 @pytest.mark.parametrize("how", ["config", "variable"])
 def test_through_a_proxy(rig: Rig, faulty: FaultyServer, proxy: tuple[str, list[str]], how: str) -> None:
     url, seen = proxy
+    server = faulty.url.replace("127.0.0.1", PROXIED)
+    faulty.public_url = server
+    rig.settings = [("lfs.url", server)]
     if how == "config":
-        rig.settings.append((f"http.{faulty.url}.proxy", url.removeprefix("http://")))
+        rig.settings.append((f"http.{server}.proxy", url.removeprefix("http://")))
     else:
         rig.env["http_proxy"] = url
     rig.put(DATA)
@@ -80,15 +85,41 @@ def test_through_a_proxy(rig: Rig, faulty: FaultyServer, proxy: tuple[str, list[
     os.unlink(rig.store.path(item(DATA).oid))
     assert rig.download(item(DATA)) == []
     assert len(seen) == 4
-    assert all(path.startswith(faulty.url) for path in seen)
+    assert all(path.startswith(server) for path in seen)
 
 
-def test_no_proxy(rig: Rig, faulty: FaultyServer, proxy: tuple[str, list[str]]) -> None:
+@pytest.mark.parametrize("how", ["config", "variable"])
+def test_this_machine_is_reached_without_a_proxy(
+    rig: Rig, faulty: FaultyServer, proxy: tuple[str, list[str]], how: str
+) -> None:
+    """As git-lfs does it, whatever is configured."""
     url, seen = proxy
-    rig.env |= {"HTTP_PROXY": url, "NO_PROXY": "example.com,127.0.0.0/8"}
+    if how == "config":
+        rig.settings += [("http.proxy", url), (f"http.{faulty.url}.proxy", url)]
+    else:
+        rig.env |= {"HTTP_PROXY": url, "http_proxy": url}
     faulty.add(DATA)
     assert rig.download(item(DATA)) == []
     assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("host", "no_proxy", "direct"),
+    [
+        ("localhost", "", True),
+        ("127.3.4.5", "", True),
+        ("[::1]", "", True),
+        ("localhost.example.com", "", False),
+        ("10.1.2.3", "", False),
+        ("10.1.2.3", "example.com,10.0.0.0/8", True),
+        ("lfs.example.com", "example.com,10.0.0.0/8", True),
+    ],
+)
+def test_which_hosts_have_the_proxy(host: str, no_proxy: str, direct: bool) -> None:
+    config = Config([("http.proxy", "http://proxy:3128")])
+    pools = Pools(config, {"NO_PROXY": no_proxy}, CredentialSource(config, Git(), {}))
+    assert pools.proxy(f"http://{host}:8417/x") == ("" if direct else "http://proxy:3128")
+    assert pools.proxy(f"https://{host}/x") == ("" if direct else "http://proxy:3128")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +128,8 @@ def test_no_proxy(rig: Rig, faulty: FaultyServer, proxy: tuple[str, list[str]]) 
         ("example.com", None, "example.com", True),
         ("www.example.com", None, "example.com", True),
         ("www.example.com", None, ".example.com", True),
+        ("www.example.com", None, "*.example.com", True),
+        ("badexample.com", None, "*.example.com", False),
         ("badexample.com", None, "example.com", False),
         ("example.com", 8080, "example.com:8080", True),
         ("example.com", 80, "example.com:8080", False),
@@ -114,7 +147,7 @@ def test_exemptions(host: str, port: int | None, no_proxy: str, exempt: bool) ->
 
 
 def test_a_socks_proxy_without_its_library(rig: Rig) -> None:
-    rig.settings.append(("http.proxy", "socks5://127.0.0.1:9"))
+    rig.settings = [("lfs.url", f"http://{PROXIED}/lfs"), ("http.proxy", "socks5://127.0.0.1:9")]
     (failure,) = rig.download(item(DATA))
     assert "PySocks" in str(failure.error) or "SOCKS" in str(failure.error)
 

@@ -188,8 +188,11 @@ class Pools:
         )
 
     def proxy(self, url: str) -> str:
-        """The proxy for a URL: http.proxy (per URL), else the usual variables; empty is a direct connection."""
+        """The proxy for a URL: http.proxy (per URL), else the usual variables; empty is a direct connection. This machine's own
+        addresses take none, whatever is configured: as git-lfs, unlike git."""
         parts = urlsplit(url)
+        if _is_loopback(parts.hostname or ""):
+            return ""
         secure = self._variable("HTTPS_PROXY") if parts.scheme == "https" else ""
         found = urlmatch.value(self._config, "http", url, "proxy", secure or self._variable("HTTP_PROXY"))
         if not found or _is_exempt(parts.hostname or "", parts.port, self._variable("NO_PROXY")):
@@ -314,14 +317,22 @@ def _socks_manager(proxy: str, options: dict[str, object]) -> urllib3.PoolManage
     return SOCKSProxyManager(proxy, **options)  # type: ignore[arg-type]
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _is_exempt(host: str, port: int | None, no_proxy: str) -> bool:
-    """NO_PROXY: names with their subdomains, addresses, networks; each with an optional port; `*` is everything."""
+    """NO_PROXY: names with their subdomains (`*.` before them or not), addresses, networks; each with an optional port; `*` is
+    everything."""
     for entry in no_proxy.replace(",", " ").split():
         if entry == "*":
             return True
         name, colon, number = entry.rpartition(":")
         has_port = bool(colon) and number.isdigit() and ":" not in name
-        place = (name if has_port else entry).lstrip(".")
+        place = (name if has_port else entry).removeprefix("*.").lstrip(".")
         if has_port and port != int(number):
             continue
         if _in_network(host, place) or host == place or host.endswith(f".{place}"):
