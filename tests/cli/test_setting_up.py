@@ -147,3 +147,17 @@ def test_an_unknown_format_is_refused(ann: Person, repo: Path) -> None:
     ann.git("config", "lfs.repositoryformatversion", "1", cwd=repo)
     done = ann.run("git", "lfs", "track", cwd=repo, check=False)
     assert (done.stdout, done.returncode) == ("Unknown repository format version: 1\n", 128)
+
+
+def test_no_command_and_no_such_command(ann: Person, tmp_path: Path) -> None:
+    """As stock git-lfs: nothing asked is no failure, an unknown command is a shell's 127. `cwt` is told apart by 2."""
+    alone = ann.run("git", "lfs")
+    assert alone.stdout.startswith(ann.run("git", "lfs", "version").stdout + "usage: git lfs COMMAND")
+    assert "  push " in alone.stdout
+    assert alone.stderr == ""
+    unknown = ann.run("git-lfs", "nosuch", "--help", check=False)
+    assert (unknown.returncode, unknown.stdout) == (127, "")
+    assert unknown.stderr == "error: unknown command 'nosuch'\nhint: run 'git lfs help' for the list of commands\n"
+    assert ann.run("cwt", check=False).returncode == 2
+    assert ann.run("cwt", "nosuch", check=False).returncode == 2
+    assert ann.run("cwt", "help").stdout.startswith("usage: cwt COMMAND")

@@ -10,8 +10,9 @@ from hundredweight.base.errors import EXIT_USAGE, UsageError
 PROGRAMS = {"lfs": "git lfs", "cwt": "cwt"}
 
 
-def show(program: str, commands: tuple[str, ...], args: list[str]) -> int:
-    """Print the list (exit code 2 when nothing was asked at all), or run `COMMAND --help`."""
+def show(program: str, commands: tuple[str, ...], argv: list[str]) -> int:
+    """Print the list (exit code 2 when nothing was asked at all), or the help of the command behind `help`."""
+    args = argv[1:]
     if args and args[0] not in ("-h", "--help"):
         if args[0] not in commands:
             raise UsageError(f"unknown command '{args[0]}'", hint=f"run '{PROGRAMS[program]} help'")
@@ -22,7 +23,7 @@ def show(program: str, commands: tuple[str, ...], args: list[str]) -> int:
     for name in commands:
         sys.stdout.write(f"  {name:<16} {summary(program, name)}\n")
     sys.stdout.write(f"\nrun '{PROGRAMS[program]} COMMAND --help' for one command\n")
-    return 0 if args or "-h" in sys.argv or "--help" in sys.argv or "help" in sys.argv else EXIT_USAGE
+    return 0 if argv else EXIT_USAGE
 
 
 def summary(program: str, name: str) -> str:

@@ -31,6 +31,16 @@ CWT_COMMANDS = (
 )  # fmt: skip
 
 
+class UnknownCommand(UsageError):
+    """A command that the program does not have. `git lfs` ends with 127, as stock git-lfs does, and as shells do."""
+
+    def __init__(self, program: str, name: str) -> None:
+        shown = _PROGRAMS[program]
+        super().__init__(f"unknown command '{name}'", hint=f"run '{shown} help' for the list of commands")
+        if program == "lfs":
+            self.exit_code = 127
+
+
 def git_lfs() -> NoReturn:
     """The program `git-lfs`."""
     _main("lfs", GIT_LFS_COMMANDS, sys.argv[1:])
@@ -76,15 +86,19 @@ def _leave(code: int) -> NoReturn:
 
 def dispatch(program: str, commands: tuple[str, ...], argv: list[str], environment: Environment) -> int:
     """Run one command in this process and return its exit code. Raises `CwtError`."""
+    if program == "lfs" and not argv:
+        # As stock: the version, the list of commands, and no failure.
+        _version(environment)
+        argv = ["help"]
     name = argv[0] if argv else ""
     if name in ("version", "--version", "-v") and len(argv) == 1:
         return _version(environment)
     if name in ("", "help", "-h", "--help"):
         from hundredweight.cli.help import show
 
-        return show(program, commands, argv[1:])
+        return show(program, commands, argv)
     if name not in commands:
-        raise UsageError(f"unknown command '{name}'", hint=f"run '{_PROGRAMS[program]} help' for the list of commands")
+        raise UnknownCommand(program, name)
     module = __import__(f"hundredweight.cli.{program}.{name.replace('-', '_')}", fromlist=["run"])
     code: int = module.run(argv[1:], environment)
     return code
