@@ -5,17 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import pytest
 
 from hundredweight.base.errors import CwtError
 from hundredweight.client.foundations import foundations
 from hundredweight.client.nearby import VERSIONS, NearbyObjects
 from hundredweight.hub.packs.background import BackgroundPacker
+from hundredweight.hub.packs.service import pack_key
+from hundredweight.hub.packs.shortening import Shortener
 from hundredweight.protocol.blocks import MAX_BASES
-from hundredweight.store.pack import DEEPEST
+from hundredweight.store.pack import DEEPEST, MAX_DEPTH
 from tests.clones import Clone, oid_of, pointer_of
 from tests.hub.serving import Served, served
 from tests.store.clone_store import CloneStore
@@ -35,12 +39,20 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 class Person:
-    """A clone of one repository of a hub; what moves is kept as packs."""
+    """A clone of one repository of a hub; what moves is kept as packs, unless `packs` is off."""
 
-    def __init__(self, folder: Path, env: dict[str, str], hub: Served, repository: str) -> None:
+    def __init__(self, folder: Path, env: dict[str, str], hub: Served, repository: str, *, packs: bool = True) -> None:
+        self.packs = packs
         self.clone = Clone(folder)
         self.rig = Rig(folder, env, f"{hub.url}/{repository}.git/info/lfs")
         self.rig.settings.append(("http.extraheader", f"Authorization: Bearer {hub.token()}"))
+
+    def holds(self, data: bytes) -> bool:
+        store = self.clone.workspace().store
+        try:
+            return b"".join(store.open_stream(oid_of(data))) == data
+        finally:
+            store.close()
 
     def know(self, data: bytes) -> None:
         """A commit has the pointer; the object need not be here."""
@@ -56,7 +68,7 @@ class Person:
         self._move(self.rig.download, versions)
 
     def _move(self, move: Callable[..., Any], versions: Sequence[bytes], blocks: bool = True) -> None:
-        nearby = NearbyObjects(self.clone.workspace(), keep=True) if blocks else None
+        nearby = NearbyObjects(self.clone.workspace(), keep=self.packs) if blocks else None
         # Absolute: no path in the repository, which is looked up by the object then; a meter wants them to differ.
         items = [item(data, f"/{number}") for number, data in enumerate(versions)]
         assert move(*items, options=replace(FAST, nearby=nearby)) == []
@@ -72,20 +84,30 @@ class Company:
         self.hub = hub
         self.author = Person(folder / "author", env, hub, repository)
         self.follower = Person(folder / "follower", env, hub, repository)
+        self._new = partial(Person, env=env, hub=hub, repository=repository)
+        self._folder = folder
+
+    def newcomer(self, versions: Sequence[bytes], *, packs: bool = True) -> Person:
+        """Knows the history and has the last of these versions."""
+        person = self._new(self._folder / f"newcomer{next(_NUMBERS)}", packs=packs)
+        for data in versions:
+            person.know(data)
+        person.pull(versions[-1])
+        return person
 
     def pack(self) -> None:
-        """What came whole, as the hub does it in the background."""
+        """What came whole or too deep, as the hub does it in the background."""
         services = self.hub.services
         failures: list[CwtError] = []
         BackgroundPacker(services.store, services.packs, services.activity, failures.append).pack_all()
         assert failures == []
 
-    def stored(self, data: bytes) -> int:
+    def stored(self, data: bytes, deepest: int = DEEPEST) -> int:
         """Bytes of the blocks of its tensors, all of which must be deltas."""
         ids = {segment.id for segment in recipe_of(data).segments if segment.dtype}
         found = self.hub.services.packs.segments(ids)
         assert found.keys() == ids
-        assert all(0 < at.depth <= DEEPEST for at in found.values()), "sent or stored whole"
+        assert all(0 < at.depth <= deepest for at in found.values()), "sent or stored whole"
         return sum(at.stored for at in found.values())
 
 
@@ -94,14 +116,19 @@ def company(tmp_path: Path, git_env: dict[str, str], hub: Served) -> Company:
     return Company(tmp_path, git_env, hub)
 
 
-def series(*, drifts: bool) -> list[bytes]:
+def series(*, drifts: bool, length: int = LENGTH, bf16: bool = False) -> list[bytes]:
     """Fine-tunes of one base, or the checkpoints of a training."""
+    save = in_bf16 if bf16 else safetensors_of
     base = now = arrays(1000 + next(_NUMBERS))
-    versions = [safetensors_of(base)]
-    for seed in range(LENGTH - 1):
-        now = fine_tuned(now if drifts else base, seed, STEP)
-        versions.append(safetensors_of(now))
+    versions = [save(base)]
+    for seed in range(length - 1):
+        now = fine_tuned(now if drifts else base, seed, 100 * STEP if bf16 else STEP)
+        versions.append(save(now))
     return versions
+
+
+def in_bf16(tensors: dict[str, Any]) -> bytes:
+    return safetensors_of({name: values.astype(ml_dtypes.bfloat16) for name, values in tensors.items()})
 
 
 @pytest.mark.parametrize("drifts", [False, True], ids=["fine-tunes", "checkpoints"])
@@ -128,6 +155,61 @@ def test_no_version_but_the_first_goes_whole(company: Company, way: str, drifts:
     for data, there in zip(versions[1:], stored, strict=True):
         ids = {segment.id for segment in recipe_of(data).segments if segment.dtype}
         assert sum(at.stored for at in packs.segments(ids).values()) <= there * 1.02
+
+
+@pytest.mark.parametrize(
+    ("packs", "bf16", "drifts"),
+    [
+        pytest.param(False, False, False, id="loose-fp32-fine-tunes"),
+        pytest.param(False, True, True, id="loose-bf16-checkpoints"),
+        pytest.param(True, False, True, id="packed-fp32-checkpoints"),
+        pytest.param(True, True, False, id="packed-bf16-fine-tunes"),
+    ],
+)
+def test_who_has_the_newest_version_alone_sends_no_more_than_who_has_all(
+    company: Company, packs: bool, bf16: bool, drifts: bool
+) -> None:
+    """Even if each version comes out of another fresh clone. What it is kept as in the end stands upon no longer chains."""
+    versions = series(drifts=drifts, length=7, bf16=bf16)
+    for data in versions[:3]:
+        company.author.know(data)
+        company.author.push(data)
+    usual = max(company.stored(data) for data in versions[1:3])
+    for number, data in enumerate(versions[3:], 3):
+        newcomer = company.newcomer(versions[:number], packs=packs)
+        newcomer.know(data)
+        newcomer.push(data)
+        assert company.stored(data, MAX_DEPTH) < 1.5 * usual
+        company.pack()
+        assert company.stored(data) < (2 if drifts else 1.5) * usual
+    reader = company.newcomer(versions)
+    assert reader.holds(versions[-1])
+
+
+def test_packs_whose_chains_were_shortened_go_when_nobody_reads_them(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = series(drifts=True, length=4)
+    for data in versions[:3]:
+        company.author.know(data)
+        company.author.push(data)
+    newcomer = company.newcomer(versions[:3])
+    newcomer.know(versions[3])
+    newcomer.push(versions[3])
+    packs = company.hub.services.packs
+    place = packs.tables.place(oid_of(versions[3]))
+    assert place is not None
+    shortener = Shortener(packs, company.hub.services.store.backend, lambda _: [], lambda: None)
+    assert shortener.todo() == [oid_of(versions[3])]
+    assert shortener.todo() == []
+    assert shortener.shorten(oid_of(versions[3]))
+    shortener.sweep()
+    there = company.hub.services.store.backend
+    assert there.stat(pack_key(place.pack)) is not None, "somebody may be in it"
+    monkeypatch.setattr("hundredweight.hub.packs.shortening.GRACE", 0)
+    shortener.sweep()
+    assert there.stat(pack_key(place.pack)) is None
+    assert company.newcomer(versions).holds(versions[3])
 
 
 def test_what_packed_versions_stand_upon_is_found_in_packs_of_many(tmp_path: Path) -> None:

@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 
 from hundredweight.base.ids import Oid
+from hundredweight.hub.services import open_services
+from hundredweight.hub.settings import load
 from hundredweight.store.local import LocalStore
+from hundredweight.store.pack import DEEPEST
 from hundredweight.store.repack import check
 from tests.damage import damaged
 from tests.e2e.test_blocks import person as new_person
@@ -292,6 +295,47 @@ def test_background_packing_killed(rounds: int, pushed: Story, own_hub: RunningH
     loose_there = [path for path in (own_hub.data / "objects").rglob("*") if len(path.name) == 64]
     assert loose_there == []
     assert_clone_is_whole(pushed, own_hub, tmp_path)
+
+
+@rounds(1, 20)
+def test_shortening_killed(rounds: int, pushed: Story, own_hub: RunningHub, tmp_path: Path) -> None:
+    """What fresh clones push, each upon the newest version that is all they have, is deep at first."""
+    pushed.commit(2)
+    pushed.run(*PUSH)
+    whole = 0.0
+    for number in range(rounds + 1):
+        for place in ("a", "b"):
+            clone = tmp_path / f"{place}{number}"
+            pushed.person.run("cwt", "clone", "-q", own_hub.remote(REPOSITORY), str(clone))
+            fresh = in_clone(pushed, clone)
+            fresh.commit()
+            fresh.run(*PUSH)
+        assert depth_of_newest(own_hub, fresh) > DEEPEST
+        packer = start_packing(own_hub)
+        if number:
+            time.sleep(pushed.dice.uniform(0, whole))
+            packer.kill()
+        begun = time.monotonic()
+        packer.communicate(timeout=60)
+        whole = whole or time.monotonic() - begun
+        own_hub.stop()
+        own_hub.start()
+        assert_hub_is_sound(pushed, own_hub)
+        again = start_packing(own_hub)
+        wrong = again.communicate(timeout=60)[1]
+        assert again.returncode == 0, wrong
+        assert_hub_is_sound(pushed, own_hub)
+        assert depth_of_newest(own_hub, fresh) <= DEEPEST
+    assert_clone_is_whole(pushed, own_hub, tmp_path)
+
+
+def depth_of_newest(hub: RunningHub, story: Story) -> int:
+    services = open_services(load({}, data=str(hub.data)))
+    recipe = services.packs.recipe(Oid(hashlib.sha256(list(story.versions.values())[-1]).hexdigest()))
+    assert recipe is not None
+    found = services.packs.segments(segment.id for segment in recipe.segments)
+    services.close()
+    return max(at.depth for at in found.values())
 
 
 def start_packing(hub: RunningHub) -> subprocess.Popen[str]:

@@ -93,6 +93,28 @@ def test_it_brings_back_what_was_made_against_it_where_that_is_still_deeper(tabl
     assert chain(tables, "f") == ["f", "e"]
 
 
+def test_a_pack_takes_the_place_of_one_with_longer_chains(tables: PackTables) -> None:
+    tables.record(pack(1, a=("", 0), b=("a", 1), c=("b", 2)))
+    tables.record(pack(2, d=("c", 3), x=("", 0)))
+    tables.record(pack(3, e=("d", 4)))
+    assert not tables.replace(pack(4, d=("b", 2)), f"{2:064x}"), "x is still there"
+    assert chain(tables, "e") == ["e", "d", "b", "a"]
+    assert tables.replace(pack(5, x=("", 0)), f"{2:064x}")
+    assert not tables.has_pack(f"{2:064x}")
+    assert chain(tables, "x") == ["x"]
+
+
+def test_none_takes_the_place_of_shorter_chains_or_without_its_base(tables: PackTables) -> None:
+    """What stands upon a segment counts on its depth."""
+    tables.record(pack(1, a=("", 0), b=("a", 1), c=("b", 2)))
+    tables.record(pack(2, d=("a", 1)))
+    for wrong in (pack(3, d=("b", 2)), pack(3, d=("gone", 1)), pack(3, d=("", 0), new=("", 0))):
+        with pytest.raises(BaseGone):
+            tables.replace(wrong, f"{2:064x}")
+    assert chain(tables, "d") == ["d", "a"]
+    assert not tables.has_pack(f"{3:064x}")
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_no_chain_grows_too_long_whatever_enters_and_goes(tables: PackTables, seed: int) -> None:
     dice = random.Random(seed)

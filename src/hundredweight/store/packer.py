@@ -128,10 +128,18 @@ class Packer:
     """Packs objects one after the other. Not thread-safe; `close` ends its workers."""
 
     def __init__(
-        self, bases: Bases, workers: int = 2, profile: Profile = Profile.DEFAULT, *, verify: bool = True
+        self,
+        bases: Bases,
+        workers: int = 2,
+        profile: Profile = Profile.DEFAULT,
+        *,
+        verify: bool = True,
+        deepest: int = DEEPEST,
     ) -> None:
-        """`verify` False is for a stream that the other side decodes and checks before anybody relies on it."""
+        """`verify` False is for a stream that the other side decodes and checks before anybody relies on it. `deepest` more than
+        `DEEPEST` is for segments none of whose bases has room: for who makes long chains short later."""
         keep_freed_memory()
+        self._deepest = deepest
         self._bases = bases
         self._verify = verify
         self._profile = profile
@@ -194,8 +202,12 @@ class Packer:
             known = self._locations({each.id for all_ in found.values() for each in all_}, target)
             jobs = []
             for number, offset in batch:
-                bases = [_with_room(each, known, candidates.origin(each)) for each in found[number]]
-                jobs.append(_Job(recipe.segments[number], offset, [each for each in bases if each is not None]))
+                for deepest in (DEEPEST, self._deepest):
+                    of_all = [_with_room(each, known, candidates.origin(each), deepest) for each in found[number]]
+                    bases = [each for each in of_all if each is not None]
+                    if bases:
+                        break
+                jobs.append(_Job(recipe.segments[number], offset, bases))
             yield from self._narrowed(source, jobs, recipe.oid)
 
     def _narrowed(self, source: Source, jobs: Sequence[_Job], oid: Oid) -> Iterator[_Job]:
@@ -291,12 +303,14 @@ def _check(made: bytes, segment: Segment, base: Buffer | None) -> None:
         raise BlockWrong(segment.id)
 
 
-def _with_room(candidate: Candidate, known: Mapping[bytes, Location], origin: int) -> _Base | None:
+def _with_room(
+    candidate: Candidate, known: Mapping[bytes, Location], origin: int, deepest: int = DEEPEST
+) -> _Base | None:
     """The candidate, or an ancestor of it where its chain is full."""
     at = known.get(candidate.id)
     if at is None:
         return None
-    if at.depth < DEEPEST:
+    if at.depth < deepest:
         return _Base(candidate, at.depth + 1, origin)
     size = at.size
     identity = candidate.id

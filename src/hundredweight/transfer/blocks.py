@@ -238,8 +238,8 @@ class BlocksAdapter:
             file.write(data)
 
         stream = PackStreamWriter(write)
-        # The hub decodes and checks every block before it takes the object.
-        with Packer(bases, WORKERS, verify=False) as packer:
+        # The hub decodes and checks every block before it takes the object, and makes long chains short when it is idle.
+        with Packer(bases, WORKERS, verify=False, deepest=MAX_DEPTH) as packer:
             packer.pack(own.source, own.recipe, [each.recipe for each in known], stream, have)
         if stream.offset > job.size * (1 - LEAST_GAIN):
             return None

@@ -1,4 +1,4 @@
-"""Packing what came loose: one thread at low priority, that stands back while the hub has other work.
+"""Packing what came loose, shortening what came deep: one thread at low priority, that stands back while the hub has other work.
 
 An object is packed once, against the newest packed objects of the repositories that possess it whose tensors agree most. The pack
 is durable and was read back whole before its rows are written, and its rows are before the loose copy goes: a crash at any
@@ -11,6 +11,7 @@ import hashlib
 import os
 import threading
 import time
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -19,22 +20,23 @@ from hundredweight.base.allocator import give_back_freed_memory
 from hundredweight.base.errors import CwtError, DamageError
 from hundredweight.base.ids import Oid
 from hundredweight.hub.database.statements import SLICE
-from hundredweight.hub.packs.service import WORKERS, contents_of, open_index, pack_key
+from hundredweight.hub.packs.readback import read_back
+from hundredweight.hub.packs.service import WORKERS, contents_of, pack_key
+from hundredweight.hub.packs.shortening import Shortener
 from hundredweight.store.bases import choose_predecessors
-from hundredweight.store.catalog import Location, PackMissing
+from hundredweight.store.catalog import PackMissing
 from hundredweight.store.pack import PackStreamWriter
 from hundredweight.store.packer import Packer
-from hundredweight.store.reader import ObjectReader
-from hundredweight.store.recipe import Recipe
 from hundredweight.store.segments import cut
 from hundredweight.store.worth import LEAST_GAIN, gains
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from hundredweight.hub.activity import Activity
     from hundredweight.hub.packs.service import Packs
     from hundredweight.store.objects import ObjectStore
+    from hundredweight.store.recipe import Recipe
 
 RULES = 1
 """Raised when a better way to pack is found: objects that gained nothing are then tried again."""
@@ -52,16 +54,6 @@ RETRY_SECONDS = 300.0
 BATCH = 16
 
 
-class ReadBackFailed(DamageError):
-    """A pack did not give back the object that it was made of. It was discarded; the object stays loose."""
-
-    hint = "check the machine's memory and disk; nothing was lost"
-
-    def __init__(self, oid: Oid) -> None:
-        super().__init__(f"the pack of object '{oid}' does not give it back")
-        self.oid = oid
-
-
 class BackgroundPacker:
     """Packs loose objects, oldest first. `start` once; `close` waits for the block that is being made."""
 
@@ -76,6 +68,7 @@ class BackgroundPacker:
         self._ending = threading.Event()
         self._failed: dict[Oid, float] = {}
         self._stood = 0.0
+        self._shortener = Shortener(packs, store.backend, self._predecessors, self.pause)
         self._thread = threading.Thread(target=self._run, name="packer", daemon=True)
 
     def start(self) -> None:
@@ -94,7 +87,9 @@ class BackgroundPacker:
             for oid, size in todo:
                 if self._ending.is_set():
                     return count
-                count += self._try(oid, size)
+                count += self._try(oid, partial(self._pack, oid, size))
+        for oid in self._shortener.todo():
+            self._try(oid, partial(self._shortener.shorten, oid))
         return count
 
     def drop_doubles(self) -> int:
@@ -143,13 +138,17 @@ class BackgroundPacker:
         """Whether there was anything to do."""
         try:
             todo = self._todo()
+            deep = self._shortener.todo()
+            self._shortener.sweep()
         except CwtError as error:
             self._report(error)
             return False
-        for oid, size in todo:
+        work = [(oid, partial(self._pack, oid, size)) for oid, size in todo]
+        work += [(oid, partial(self._shortener.shorten, oid)) for oid in deep]
+        for oid, each in work:
             if not self._ending.is_set():
-                self._try(oid, size)
-        return bool(todo)
+                self._try(oid, each)
+        return bool(work)
 
     def _todo(self) -> list[tuple[Oid, int]]:
         """Loose objects that nobody gave up, oldest first; those that failed lately are left out."""
@@ -158,9 +157,10 @@ class BackgroundPacker:
         found = self._packs.tables.loose(SMALLEST, RULES, BATCH + len(self._failed))
         return [(oid, size) for oid, size in found if oid not in self._failed]
 
-    def _try(self, oid: Oid, size: int) -> bool:
+    def _try(self, oid: Oid, work: Callable[[], bool]) -> bool:
+        self._stood = 0.0
         try:
-            return self._pack(oid, size)
+            return work()
         except _Ending:
             return False
         except CwtError as error:
@@ -170,10 +170,9 @@ class BackgroundPacker:
 
     def _pack(self, oid: Oid, size: int) -> bool:
         """Whether the object is packed now. Raises `CwtError`."""
-        self._stood = 0.0
         source = _LooseSource(self._store, oid, size, self)
         recipe = cut(source, oid)
-        predecessors = choose_predecessors(recipe, self._candidates(oid), PREDECESSORS)
+        predecessors = self._predecessors(recipe)
         have = _Known(self._packs, recipe)
         if not predecessors and not gains(source, recipe, have):
             self._packs.tables.give_up(oid, RULES)
@@ -186,28 +185,15 @@ class BackgroundPacker:
                 self._packs.tables.give_up(oid, RULES)
                 return False
             target.commit(pack_key(name), replace=True)
-        self._check(oid, name, stream.offset)
+        read_back(self._packs, self._store.backend, oid, name, stream.offset, self.pause)
         self._packs.enter(contents_of(self._packs, name, stream.offset))
         self._store.remove_loose(oid)
         return True
 
-    def _candidates(self, oid: Oid) -> list[Recipe]:
-        found = (self._packs.recipe(other) for other in self._packs.tables.neighbours(oid, CANDIDATES))
-        return [recipe for recipe in found if recipe is not None]
-
-    def _check(self, oid: Oid, name: str, size: int) -> None:
-        """Read the object back out of the new pack, before anything points to it. Raises `ReadBackFailed`, `DamageError`."""
-        new = _WithNew(self._packs, name, size)
-        recipe = new.recipe(oid)
-        digest = hashlib.sha256()
-        if recipe is not None:
-            with ObjectReader(new, self._packs, WORKERS) as reader:
-                for piece in reader.read(recipe):
-                    digest.update(piece)
-                    self.pause()
-        if digest.hexdigest() != oid:
-            self._store.backend.delete(pack_key(name))
-            raise ReadBackFailed(oid)
+    def _predecessors(self, recipe: Recipe) -> list[Recipe]:
+        """Packed objects of the same repositories that may serve as bases, best first."""
+        found = (self._packs.recipe(other) for other in self._packs.tables.neighbours(recipe.oid, CANDIDATES))
+        return choose_predecessors(recipe, (each for each in found if each is not None), PREDECESSORS)
 
     def pause(self) -> None:
         """Between two pieces of work: stand back while the hub is busy, give up when the process ends. Raises `_Ending`."""
@@ -248,28 +234,6 @@ class _Known:
 
     def __contains__(self, identity: object) -> bool:
         return identity in self._found
-
-
-class _WithNew:
-    """The catalog as it will be when the pack `name` has entered."""
-
-    def __init__(self, packs: Packs, name: str, size: int) -> None:
-        self._packs = packs
-        self._name = name
-        self._index = open_index(packs, name, size)
-
-    def segments(self, ids: Iterable[bytes]) -> dict[bytes, Location]:
-        wanted = list(ids)
-        found = self._packs.segments(wanted)
-        for identity in wanted:
-            entry = self._index.block(identity)
-            if entry is not None:
-                found[identity] = Location(self._name, *entry)
-        return found
-
-    def recipe(self, oid: Oid) -> Recipe | None:
-        place = self._index.recipe(oid)
-        return None if place is None else Recipe.decode(self._packs.read(self._name, place[0], place[1]))
 
 
 def _lower_priority() -> None:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, func, or_, select, update
 
 from hundredweight.base.errors import CwtError
 from hundredweight.base.ids import Oid
@@ -114,12 +114,7 @@ class PackTables:
             while _drop_too_shallow(connection, depths):
                 depths = _settle(connection, places)
             number = _pack_number(connection, contents)
-            rows = [
-                {"id": key, "pack_id": number, "offset": at.offset, "stored": at.stored, "size": at.size}
-                | {"base": at.base, "depth": depths[key]}
-                for key, at in contents.segments
-            ]
-            _insert(connection, segments, rows)
+            _insert(connection, segments, _rows(contents, number, depths))
             now = time.time()
             brought = [{"oid": oid, "size": at.size, "created_at": now} for oid, at in contents.recipes]
             _insert(connection, objects, brought)
@@ -129,6 +124,46 @@ class PackTables:
             ]
             _insert(connection, recipes, known)
             connection.execute(delete(unpackable).where(unpackable.c.oid.in_([oid for oid, _ in contents.recipes])))
+
+    def deep(self, depth: int, after: int) -> tuple[list[Oid], int]:
+        """Objects of packs with segments deeper than that, oldest first, out of the packs that came after the one of that number;
+        and the number of the newest pack."""
+        query = (
+            select(recipes.c.oid)
+            .join(segments, segments.c.pack_id == recipes.c.pack_id)
+            .where(segments.c.pack_id > after, segments.c.depth > depth)
+            .group_by(recipes.c.oid, recipes.c.pack_id)
+            .order_by(recipes.c.pack_id)
+        )
+        with self._database.read() as connection:
+            newest = connection.execute(select(func.max(packs.c.id))).scalar() or 0
+            return [Oid(oid) for oid in connection.execute(query).scalars()], newest
+
+    def replace(self, contents: PackContents, old: str) -> bool:
+        """A durable pack takes the place of the pack of that name: its segments, in chains that are no longer, and its objects.
+        Whether nothing stands in the old one then, which is forgotten.
+
+        Raises `BaseGone`, with nothing changed: also where a segment would be deeper than it is, as others may stand upon it.
+        """
+        with self._database.write() as connection:
+            places = dict(contents.segments)
+            outside = {at.base for at in places.values() if at.base is not None and at.base not in places}
+            stored = _stored_depths(connection, [*places, *outside])
+            for identity in {*places, *outside} - stored.keys():
+                raise BaseGone(identity)
+            depths = _depths(places, {identity: stored[identity] for identity in outside})
+            for identity, depth in depths.items():
+                if depth > stored[identity]:
+                    raise BaseGone(identity)
+            number = _pack_number(connection, contents)
+            for part in slices(list(places)):
+                connection.execute(delete(segments).where(segments.c.id.in_(part)))
+            _insert(connection, segments, _rows(contents, number, depths))
+            for oid, at in contents.recipes:
+                moved = {"pack_id": number, "offset": at.offset, "stored": at.stored}
+                connection.execute(update(recipes).where(recipes.c.oid == oid).values(moved))
+            used = [select(each.c.pack_id).where(each.c.pack_id == packs.c.id).exists() for each in (segments, recipes)]
+            return connection.execute(delete(packs).where(packs.c.name == old, ~or_(*used))).rowcount > 0
 
     def touched(self, contents: PackContents) -> set[str]:
         """Names of the packs that have some of these segments or objects already."""
@@ -206,10 +241,23 @@ class PackTables:
         with self._database.read() as connection:
             return [Oid(found) for found in connection.execute(query).scalars()]
 
+    def has_pack(self, name: str) -> bool:
+        """Whether a pack of that name is recorded."""
+        with self._database.read() as connection:
+            return connection.execute(select(packs.c.id).where(packs.c.name == name)).scalar() is not None
+
     def names(self) -> Iterator[tuple[str, int]]:
         """Every recorded pack with its size."""
         with self._database.read() as connection:
             yield from [(row.name, row.size) for row in connection.execute(select(packs.c.name, packs.c.size))]
+
+
+def _rows(contents: PackContents, number: int, depths: Mapping[bytes, int]) -> list[dict[str, object]]:
+    return [
+        {"id": key, "pack_id": number, "offset": at.offset, "stored": at.stored, "size": at.size}
+        | {"base": at.base, "depth": depths[key]}
+        for key, at in contents.segments
+    ]
 
 
 def _settle(connection: Connection, places: Mapping[bytes, Location]) -> dict[bytes, int]:
