@@ -151,7 +151,8 @@ def test_without_a_server_the_pointer_stays(clone: Clone, person: Person) -> Non
     failed = person.run("git", "lfs", "smudge", "a.bin", cwd=clone.folder, stdin=pointer, check=False)
     assert (failed.returncode, failed.stdout) == (2, pointer)
     assert f"Error downloading object: a.bin ({oid_of(b'missing')[:7]}): Smudge error" in failed.stderr
-    assert "hint: repeat the command" in failed.stderr
+    assert "hint: run 'git lfs env' to see the endpoints" in failed.stderr
+    assert "; then repeat the command (after 'git clone'" in failed.stderr
     skipped = person.run(
         "git", "lfs", "smudge", "a.bin", cwd=clone.folder, stdin=pointer, GIT_LFS_SKIP_DOWNLOAD_ERRORS="1"
     )

@@ -120,6 +120,8 @@ def test_one_lost_object_fails_the_checkout_and_says_which(
     failed = person.run("git", "checkout", "-f", "HEAD", "--", ".", cwd=copy, check=False)
     assert failed.returncode != 0
     assert "Error downloading object: lost.bin (abababa)" in failed.stderr
+    assert "the server does not have it: whoever has must run 'git lfs push --all REMOTE'" in failed.stderr
+    assert "can be reached" not in failed.stderr
     skipped = person.run("git", "checkout", "-f", "HEAD", "--", ".", cwd=copy, GIT_LFS_SKIP_DOWNLOAD_ERRORS="1")
     assert "Error downloading object: lost.bin" in skipped.stderr
     assert (copy / "lost.bin").read_text() == lost

@@ -46,9 +46,24 @@ def test_the_server_s_own_hint_goes_first(rig: Rig, faulty: FaultyServer) -> Non
     assert failure.error.hint == "free some space where the hub stores its data"
 
 
-def test_a_missing_object_has_a_hint(rig: Rig, faulty: FaultyServer) -> None:
+def test_for_an_object_that_the_server_lacks_the_hint_is_to_push_it(rig: Rig, faulty: FaultyServer) -> None:
+    """Unknown, removed, or known with no way to it; of a server that lacks the repository that says nothing."""
+    advice = "'git lfs push --all REMOTE'"
+    answer = {"oid": item(DATA).oid, "size": len(DATA)}
     (failure,) = rig.download(item(DATA))
-    assert "pushed" in failure.error.hint
+    assert advice in failure.error.hint
+    for code, expected in ((410, True), (403, False)):
+        refused = {"objects": [answer | {"error": {"code": code, "message": "no"}}]}
+        faulty.batch.append(Status(200, raw=json.dumps(refused).encode()))
+        (failure,) = rig.download(item(DATA))
+        assert (advice in failure.error.hint) is expected
+    faulty.batch.append(Status(200, raw=json.dumps({"objects": [answer]}).encode()))
+    (failure,) = rig.download(item(DATA))
+    assert "not found on the server" in str(failure.error)
+    assert advice in failure.error.hint
+    faulty.batch.append(Status(404, "no such repository"))
+    (failure,) = rig.download(item(DATA))
+    assert "check the URL" in failure.error.hint
 
 
 def test_a_422_is_blamed_on_the_content_type_only_where_the_server_gives_no_reason(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from hundredweight.base.errors import CwtError
+from hundredweight.base.errors import CwtError, RemoteError
 from hundredweight.client.filter_stream import PIPE, send_whole, widen, write_all
 from hundredweight.git.config import parse_bool
 from hundredweight.git.patterns import PathFilter, split_list
@@ -130,18 +130,24 @@ def send_object(workspace: Workspace, pointer: Pointer, path: str, send: Callabl
         os.close(descriptor)
 
 
+_WAYS = (
+    " (after 'git clone': 'git reset --hard' in the clone), "
+    "or now with GIT_LFS_SKIP_SMUDGE=1, and run 'git lfs pull' later"
+)
+
+
 class DownloadFailed(CwtError):
     """An object that a file needs could not be fetched. `path` and `oid` tell which, `cause` why."""
 
     exit_code = 2
-    hint = (
-        "repeat the command when the server can be reached (after 'git clone': 'git reset --hard' in the clone), "
-        "or now with GIT_LFS_SKIP_SMUDGE=1, and run 'git lfs pull' later"
-    )
+    hint = "repeat the command when the server can be reached" + _WAYS
 
     def __init__(self, path: str, oid: Oid, cause: CwtError) -> None:
+        # What no waiting mends, the cause says itself how to.
+        lasting = cause.hint and not (isinstance(cause, RemoteError) and cause.temporary)
         super().__init__(
-            f"Error downloading object: {path} ({oid[:7]}): Smudge error: Error downloading {path} ({oid}): {cause}"
+            f"Error downloading object: {path} ({oid[:7]}): Smudge error: Error downloading {path} ({oid}): {cause}",
+            hint=f"{cause.hint}; then repeat the command{_WAYS}" if lasting else "",
         )
         self.path = path
         self.oid = oid

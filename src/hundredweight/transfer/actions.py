@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hundredweight.transfer.server import LfsServer
 
 EXPIRY_MARGIN = 5.0
+PUSH_ALL = "the server does not have it: whoever has must run 'git lfs push --all REMOTE' in their clone"
 
 
 class ActionExpired(RemoteError):
@@ -59,6 +60,16 @@ class Job:
         return found
 
 
+class NotOnServer(RemoteError):
+    """The server knows of the object and gives no way to it."""
+
+    hint = PUSH_ALL
+
+    def __init__(self, oid: str) -> None:
+        super().__init__(f"Object {oid} not found on the server.")
+        self.oid = oid
+
+
 class Adapter(Protocol):
     """Moves single objects between a store and one server. Thread-safe. An error leaves nothing half done under an object's name,
     and what may serve the next try."""
@@ -80,7 +91,7 @@ class Actions:
         """The action of that name. Raises `ActionExpired`, and `RemoteError` when the server gave none."""
         action = job.action(name, self._server.clock.now())
         if action is None:
-            raise RemoteError(f"Object {job.oid} not found on the server.")
+            raise NotOnServer(job.oid)
         return action
 
     def request(self, method: str, action: Action, url: str = "", headers: Mapping[str, str] | None = None) -> Request:

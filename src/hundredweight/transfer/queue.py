@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import CwtError, RemoteError
 from hundredweight.base.trace import notice, trace
-from hundredweight.protocol.batch import UPLOAD, Wanted
-from hundredweight.transfer.actions import ActionExpired, Job
+from hundredweight.protocol.batch import DOWNLOAD, UPLOAD, Wanted
+from hundredweight.transfer.actions import PUSH_ALL, ActionExpired, Job, NotOnServer
 from hundredweight.transfer.adapters import adapters_for
 from hundredweight.transfer.basic import ObjectMissing
 from hundredweight.transfer.http import HttpError, describe_remedy
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hundredweight.base.ids import Oid
     from hundredweight.base.progress import Meter
     from hundredweight.git.config import Config
-    from hundredweight.protocol.batch import BatchObject, BatchResponse
+    from hundredweight.protocol.batch import BatchObject, BatchResponse, ObjectError
     from hundredweight.store.loose import LooseStore
     from hundredweight.transfer.actions import Adapter
     from hundredweight.transfer.blocks import Nearby
@@ -338,7 +338,7 @@ class TransferQueue:
                 )
                 self._failed(entry, RemoteError(f"[{entry.first.oid}] no answer from the server: {named}"))
             elif answer.error is not None:
-                self._failed(entry, ObjectRefused(answer.oid, answer.error.code, answer.error.message))
+                self._failed(entry, ObjectRefused(self._direction, answer.oid, answer.error))
             elif answer.size < 0:
                 self._failed(entry, RemoteError(f'object "{answer.oid}" has invalid size (got: {answer.size})'))
             elif self._direction not in answer.actions:
@@ -372,7 +372,7 @@ class TransferQueue:
             self._meter.advance(entry.first.path, entry.first.size)
             self._finish(entry, None)
         else:
-            self._failed(entry, RemoteError(f"Object {answer.oid} not found on the server."))
+            self._failed(entry, NotOnServer(answer.oid))
 
     def _job(self, entry: _Entry, answer: BatchObject, asked_at: float) -> Job:
         item = entry.first
@@ -507,8 +507,10 @@ class _Abandoned(Exception):
 class ObjectRefused(RemoteError):
     """The server answered for one object of a batch that it cannot be moved: `code` 404 (unknown), 410 (removed), 422, ..."""
 
-    def __init__(self, oid: str, code: int, reason: str) -> None:
-        super().__init__(f"[{oid}] {reason}: [{code}] {reason}", hint=describe_remedy(code))
+    def __init__(self, direction: str, oid: str, error: ObjectError) -> None:
+        lacking = direction == DOWNLOAD and error.code in (404, 410)
+        hint = PUSH_ALL if lacking else describe_remedy(error.code)
+        super().__init__(f"[{oid}] {error.message}: [{error.code}] {error.message}", hint=hint)
         self.oid = oid
-        self.code = code
-        self.reason = reason
+        self.code = error.code
+        self.reason = error.message
