@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -16,10 +17,11 @@ import pytest
 
 from hundredweight.base.errors import EXIT_DAMAGED
 from hundredweight.base.ids import Oid
+from hundredweight.git.config import Config
 from hundredweight.transfer.basic import WrongSize
 from hundredweight.transfer.http import ConnectionFailed, HttpError
 from hundredweight.transfer.part import PartFile, WrongContent
-from hundredweight.transfer.queue import Failure, Item, ObjectRefused, TransferOptions, distinct_errors
+from hundredweight.transfer.queue import Failure, Item, ObjectRefused, TransferOptions, distinct_errors, read_options
 from hundredweight.transfer.retry import RetryPolicy
 from hundredweight.transfer.server import BatchFailed
 from tests.transfer.faulty import (
@@ -323,6 +325,14 @@ def test_a_batch_that_is_too_large_is_split(rig: Rig, faulty: FaultyServer) -> N
         faulty.add(data)
     faulty.max_batch = 6
     assert rig.download(*(item(data, f"f{n}") for n, data in enumerate(contents))) == []
+    asked = [len(json.loads(one.body)["objects"]) for one in faulty.seen("POST")]
+    assert asked == [20, 10, 5, 5, 5, 5]
+
+
+@pytest.mark.parametrize(("value", "size"), [("5000", 5000), ("50000", 10_000), ("0", 100), ("-3", 100)])
+def test_the_size_of_batches_has_a_bound(value: str, size: int) -> None:
+    """What no message may hold is not tried."""
+    assert read_options(Config([("lfs.transfer.batchsize", value)])).batch_size == size
 
 
 def test_a_single_object_that_is_too_large_fails(rig: Rig, faulty: FaultyServer) -> None:

@@ -16,7 +16,7 @@ from hundredweight.backend.interface import BackendError, BackendFull, KeyMissin
 from hundredweight.base.errors import CwtError, UsageError
 from hundredweight.base.ids import InvalidId
 from hundredweight.hub.database.engine import DatabaseError, DatabaseFull
-from hundredweight.protocol.message import MEDIA_TYPE, BadMessage
+from hundredweight.protocol.message import MEDIA_TYPE, BadMessage, TooMany
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,6 +107,7 @@ _STATUS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int]
     (KeyMissing, 410),
     ((BackendFull, DatabaseFull), 507),
     ((BackendError, DatabaseError), 503),
+    (TooMany, 413),
     (BadMessage, 422),
     (InvalidId, 404),
     (UsageError, 422),

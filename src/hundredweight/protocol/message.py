@@ -33,6 +33,10 @@ class BadMessage(RemoteError):
         self.reason = reason
 
 
+class TooMany(BadMessage):
+    """A list in the other side's message is longer than its bound: in parts it may pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
     """What a refused request carries: a message, an id to quote to the server's owner, a page to read; our hub also says what
@@ -142,7 +146,7 @@ class Fields:
         if not isinstance(value, list):
             raise self._bad(key, "expected an array")
         if len(value) > limit:
-            raise self._bad(key, f"more than {limit} entries")
+            raise TooMany(f"{self.where}.{key}", f"more than {limit} entries")
         return value
 
     def _bad(self, key: str, reason: str) -> BadMessage:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from hundredweight.base.errors import CwtError, RemoteError
 from hundredweight.base.trace import notice, trace
-from hundredweight.protocol.batch import DOWNLOAD, UPLOAD, Wanted
+from hundredweight.protocol.batch import DOWNLOAD, MAX_OBJECTS, UPLOAD, Wanted
 from hundredweight.transfer.actions import PUSH_ALL, ActionExpired, Job, NotOnServer
 from hundredweight.transfer.adapters import adapters_for
 from hundredweight.transfer.basic import ObjectMissing
@@ -78,16 +78,16 @@ class TransferOptions:
 
 
 def read_options(config: Config, ref: str = "") -> TransferOptions:
-    """The options that git's configuration sets; values below 1 mean the default."""
+    """The options that git's configuration sets; values below 1 mean the default, and a batch has at most as many objects as
+    a message may. A server that takes fewer says so (413), and is asked for half as many."""
 
     def positive(key: str, default: int) -> int:
         found = config.int(key)
         return found if found > 0 else default
 
     retries = RetryPolicy(positive("lfs.transfer.maxretries", 8), float(positive("lfs.transfer.maxretrydelay", 10)))
-    return TransferOptions(
-        ref, positive("lfs.transfer.batchsize", 100), positive("lfs.concurrenttransfers", 8), retries
-    )
+    batch = min(positive("lfs.transfer.batchsize", 100), MAX_OBJECTS)
+    return TransferOptions(ref, batch, positive("lfs.concurrenttransfers", 8), retries)
 
 
 def distinct_errors(failures: Iterable[Failure]) -> list[CwtError]:
