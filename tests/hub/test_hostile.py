@@ -133,13 +133,24 @@ def test_lengths_that_disagree_smuggle_nothing(
         (b'{"operation":"upload","objects":[{"oid":"%s","size":%s}]}' % (OID.encode(), b"9" * 5000), 422),
         (b'{"operation":"upload","ref":{"name":"\\ud800"},"objects":[]}', 422),
         (json.dumps({"operation": "upload", "objects": [{"oid": f"{n:064x}", "size": 5} for n in range(1001)]}), 413),
+        (json.dumps({"operation": "upload", "objects": [{"oid": f"{n:064x}", "size": 5} for n in range(10_001)]}), 413),
         (b"x" * (9 << 20), 413),
+        (b'{"operation":"upload","transfers":["tus"],"objects":[{"oid":"%s","size":5}]}' % OID.encode(), 409),
+        (b'{"operation":"upload","hash_algo":"md5","objects":[{"oid":"%s","size":5}]}' % OID.encode(), 409),
+        (b'{"operation":"upload","objects":[{"oid":"../../etc/passwd","size":5},{"oid":"%s"}]}' % OID.encode(), 404),
     ],
 )
-def test_malformed_batches_are_refused(target: RunningHub, body: bytes | str, status: int) -> None:
+def test_malformed_batches_are_refused_and_make_nothing(target: RunningHub, body: bytes | str, status: int) -> None:
     data = body.encode() if isinstance(body, str) else body
-    found, told = target.refused("POST", "/team/m.git/info/lfs/objects/batch", data)
+    found, told = target.refused("POST", "/team/never.git/info/lfs/objects/batch", data)
     assert (found, bool(told["message"]), len(told["request_id"])) == (status, True, 16)
+    assert "team/never" not in [one["name"] for one in target.api("GET", "/repositories")["repositories"]]
+
+
+def test_a_malformed_question_for_locks_makes_nothing(target: RunningHub) -> None:
+    for body in (b"{", b"[]", b'{"limit":"x"}'):
+        assert target.refused("POST", "/team/never.git/info/lfs/locks/verify", body)[0] == 422
+    assert "team/never" not in [one["name"] for one in target.api("GET", "/repositories")["repositories"]]
 
 
 @pytest.mark.parametrize("size", ["NaN", "1e400", "-1", "true", '"5"', "null", "1.5", "[]", "9223372036854775808"])

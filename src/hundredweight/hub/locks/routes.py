@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hundredweight.hub.context import in_thread, json_body, repository_of, services_of
+from hundredweight.hub.context import in_thread, json_body, principal_of, repository_of, services_of
 from hundredweight.hub.locks.service import AlreadyLocked
 from hundredweight.hub.tokens.service import Scope
 from hundredweight.protocol.locks import (
@@ -49,8 +49,9 @@ async def listing(request: Request) -> Response:
 async def verify(request: Request) -> Response:
     """POST /locks/verify: the locks told apart by owner, for who may push. A push's first request, so it makes the repository as
     the others do: a 404 tells clients that the server has no locks, and they stop asking."""
-    repository, principal = await repository_of(request, Scope.WRITE, create=True)
+    await principal_of(request)
     asked = VerifyLocksRequest.parse(await json_body(request, MAX_BODY))
+    repository, principal = await repository_of(request, Scope.WRITE, create=True)
     query = LockQuery(cursor=asked.cursor, limit=asked.limit)
     page = await in_thread(services_of(request).locks.page, repository.id, query)
     ours = tuple(lock for lock in page.locks if lock.owner == principal.user)

@@ -75,9 +75,8 @@ def check_request(request: BatchRequest) -> str:
     return choose_transfer(request.operation, request.transfers)
 
 
-def answer(services: Services, request: BatchRequest, place: Place) -> BatchResponse:
-    """Blocks. Raises `HashUnknown`, `NoCommonTransfer`, `DatabaseError`, `BackendFailed`."""
-    transfer = check_request(request)
+def answer(services: Services, request: BatchRequest, place: Place, transfer: str) -> BatchResponse:
+    """`transfer` is what `check_request` chose. Blocks. Raises `DatabaseError`, `BackendFailed`."""
     oids = [item.oid for item in request.objects]
     if request.operation == UPLOAD:
         known = services.objects.claim(place.repository, oids, place.principal)

@@ -40,10 +40,14 @@ async def post_batch(request: Request) -> Response:
             f"{count} objects in one request, where this hub takes {services.settings.max_batch}",
             hint=f"run 'git config lfs.transfer.batchSize {services.settings.max_batch}'",
         )
+    transfer = batch.check_request(wanted)
+    base = base_url(request)
     upload = wanted.operation == UPLOAD
-    repository, principal = await repository_of(request, Scope.WRITE if upload else Scope.READ, create=upload)
-    place = batch.Place(f"{base_url(request)}/{repository.name}.git/info/lfs", repository, principal)
-    answer = await in_thread(batch.answer, services, wanted, place)
+    # A request that cannot be granted, or that names no possible object, makes no repository.
+    create = upload and bool(wanted.objects)
+    repository, principal = await repository_of(request, Scope.WRITE if upload else Scope.READ, create=create)
+    place = batch.Place(f"{base}/{repository.name}.git/info/lfs", repository, principal)
+    answer = await in_thread(batch.answer, services, wanted, place, transfer)
     return Response(answer.encode(), media_type=MEDIA_TYPE)
 
 
