@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
-from hundredweight.client import worktree
+from hundredweight.client import spares, worktree
 from hundredweight.client.damage import ObjectDamaged
 from hundredweight.client.worktree import ObjectAbsent, PathConflict, WorktreeWriter, Write
 from hundredweight.protocol.pointer import Extension, Pointer
@@ -220,21 +221,72 @@ def test_many_files_from_many_threads(clone: Clone) -> None:
     assert modified(clone) == []
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list open files")
-def test_replaced_pointers_stay_open_until_the_end_and_no_longer(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worktree, "MOST_KEPT_OPEN", 1)
+EXCHANGES = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets two files change places")
+
+
+@EXCHANGES
+def test_a_pointers_inode_serves_the_next_file(clone: Clone) -> None:
+    for name in ("1.bin", "2.bin", "3.bin"):
+        clone.put(name, name.encode() * 1000)
+    clone.commit()
+    before = [inode(clone, f"{number}.bin") for number in (1, 2, 3)]
+    with WorktreeWriter(clone.workspace()) as writer:
+        for name in ("1.bin", "2.bin", "3.bin"):
+            writer.write(name, pointer_of(name.encode() * 1000), hashed=True)
+        results = writer.finish()
+    assert all(result.written for result in results)
+    assert [inode(clone, "2.bin"), inode(clone, "3.bin")] == before[:2]
+    assert all((clone.folder / name).read_bytes() == name.encode() * 1000 for name in ("1.bin", "2.bin", "3.bin"))
+    assert leftovers(clone) == []
+    assert modified(clone) == []
+
+
+@EXCHANGES
+def test_a_pointer_with_a_second_name_is_not_written_to(clone: Clone, tmp_path: Path) -> None:
+    clone.put("0.bin", b"first" * 1000)
+    clone.commit()
+    os.link(clone.folder / "0.bin", tmp_path / "kept")
+    pointer = (tmp_path / "kept").read_bytes()
+    with WorktreeWriter(clone.workspace()) as writer:
+        writer.write("0.bin", pointer_of(b"first" * 1000), hashed=True)
+        writer.write("a.bin", pointer_of(CONTENT), hashed=True)
+        writer.finish()
+    assert (tmp_path / "kept").read_bytes() == pointer
+    assert (clone.folder / "a.bin").read_bytes() == CONTENT
+
+
+def test_a_spare_pointer_never_shows_in_what_is_shorter(clone: Clone) -> None:
+    clone.put("empty.bin", b"x")
+    clone.commit()
+    with WorktreeWriter(clone.workspace()) as writer:
+        writer.write("a.bin", pointer_of(CONTENT), hashed=True)
+        writer.write("empty.bin", pointer_of(b"x"), hashed=True)
+        writer.write("deep/er/b.bin", pointer_of(b"other"), hashed=True)
+        writer.finish()
+    assert (clone.folder / "empty.bin").read_bytes() == b"x"
+    assert (clone.folder / "deep/er/b.bin").read_bytes() == b"other"
+    assert leftovers(clone) == []
+
+
+def test_where_files_cannot_change_places_they_are_renamed(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spares, "find_exchange", lambda: lambda _one, _other: False)
+    before = inode(clone, "a.bin")
     with WorktreeWriter(clone.workspace()) as writer:
         writer.write("a.bin", pointer_of(CONTENT), hashed=True)
         writer.write("deep/er/b.bin", pointer_of(b"other"), hashed=True)
-        assert open_under(clone.folder) == [f"{clone.folder / 'a.bin'} (deleted)"]
         writer.finish()
-    assert open_under(clone.folder) == []
+    assert (clone.folder / "a.bin").read_bytes() == CONTENT
+    assert inode(clone, "a.bin") != before
+    assert leftovers(clone) == []
+    assert modified(clone) == []
 
 
-def open_under(folder: Path) -> list[str]:
-    """The files in a folder that this process has open, as the system calls them."""
-    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    return [name for name in map(os.readlink, links) if name.startswith(f"{folder}/")]
+def inode(clone: Clone, name: str) -> int:
+    return (clone.folder / name).stat().st_ino
+
+
+def leftovers(clone: Clone) -> list[Path]:
+    return list((clone.folder / ".git" / "lfs" / "tmp").iterdir())
 
 
 def test_nothing_to_do_touches_nothing(clone: Clone) -> None:

@@ -75,17 +75,20 @@ class AtomicFile:
     `write` takes any bytes-like object and writes all of it. Not thread-safe; one writer at a time.
     """
 
-    def __init__(self, path: str, *, temp_folder: str = "", mode: int = 0o666, durable: bool = False) -> None:
+    def __init__(
+        self, path: str, *, temp_folder: str = "", mode: int = 0o666, durable: bool = False, reuse: str = ""
+    ) -> None:
         """`temp_folder` must be on the file system of `path`; by default it is the folder of `path`. An empty `path` is
-        allowed when `commit` names the final one (its name may depend on the content). Raises `WriteError`."""
+        allowed when `commit` names the final one (its name may depend on the content). `reuse` names a file that nobody needs
+        any more, to be written over in place of a new one; its content and mode are the caller's to change. Raises
+        `WriteError`."""
         self.path = path
         self.durable = durable
         self.size = 0
-        folder = temp_folder or os.path.dirname(path) or "."
-        self.temp = temp_path(folder)
+        self.temp = reuse or temp_path(temp_folder or os.path.dirname(path) or ".")
         self._open = True
         try:
-            self.descriptor = open_exclusive(self.temp, mode)
+            self.descriptor = open_update(reuse) if reuse else open_exclusive(self.temp, mode)
         except OSError as error:
             raise WriteError(path or self.temp, error) from error
 
@@ -126,6 +129,16 @@ class AtomicFile:
             self.abort()
             raise WriteError(final, error) from error
 
+    def exchange(self, exchange: Callable[[str, str], bool]) -> str:
+        """Publish under the path of the start by changing places with what is there. Gives the name under which that is now,
+        the caller's to remove; empty, and nothing has happened yet, where `exchange` (base/exchange.py) could not."""
+        if not exchange(self.temp, self.path):
+            return ""
+        self._open = False
+        os.close(self.descriptor)
+        replaced, self.temp = self.temp, ""
+        return replaced
+
     def commit_new(self, path: str) -> bool:
         """Publish under `path` unless something is there: of several at once exactly one gets True. Ends the file either way."""
         try:
@@ -151,7 +164,8 @@ class AtomicFile:
             self._open = False
             os.close(self.descriptor)
         try:
-            os.unlink(self.temp)
+            if self.temp:
+                os.unlink(self.temp)
         except FileNotFoundError:
             pass
 

@@ -111,4 +111,4 @@ def checkout_side(workspace: Workspace, path: str, side: str, target: str) -> No
         )
     if not workspace.store.has(pointer.oid, pointer.size):
         raise ObjectAbsent(path)
-    copy_object(workspace, pointer, target, target, 0o666, None)
+    copy_object(workspace, pointer, target, target)

@@ -180,7 +180,7 @@ def _copy(store: VersionStore, file: TreeFile, pointer: Pointer, full: str, reus
     mode = PROGRAM_MODE if file.executable else FILE_MODE
     source = reuse.get(pointer.oid)
     if source is None or pointer.extensions:
-        copy_object(store.workspace, pointer, full, file.path, mode, None)
+        copy_object(store.workspace, pointer, full, file.path, mode)
         return
     with open(source, "rb") as kept, AtomicFile(full, mode=mode) as target:
         if not clone_file(kept.fileno(), target.descriptor):
