@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from hundredweight.protocol.batch import BASIC, UPLOAD
+from hundredweight.protocol.batch import BASIC, DOWNLOAD, UPLOAD
 from hundredweight.protocol.blocks import BLOCKS
 from hundredweight.protocol.blocks import TRANSFER as IN_BLOCKS
+from hundredweight.protocol.bundle import TRANSFER as IN_BUNDLES
 from hundredweight.protocol.parts import TRANSFER as IN_PARTS
 from hundredweight.transfer.basic import BasicAdapter
 from hundredweight.transfer.local import ADAPTER as LOCAL
@@ -42,6 +43,9 @@ def adapters_for(
         found[IN_BLOCKS] = _InBlocks(server, store, nearby, parts, basic)
     if parts is not None:
         found[IN_PARTS] = parts
+    if direction == DOWNLOAD:
+        # The queue asks for several small objects at once, whatever the adapter; what comes alone is basic's.
+        found[IN_BUNDLES] = basic
     return {**found, BASIC: basic}
 
 

@@ -73,6 +73,11 @@ class HashThread:
             self._hasher.update(data)
 
 
+def part_path(store: LooseStore, oid: Oid) -> str:
+    """Where what came of the object so far is kept."""
+    return os.path.join(store.incomplete, f"{oid}.part")
+
+
 class PartFile:
     """Use as a context. `size` is how many bytes are there; `write` appends; `publish` verifies and names the object.
 
@@ -86,7 +91,7 @@ class PartFile:
         self.size = 0
         self._hasher: hashlib._Hash | HashThread = hashlib.sha256()
         self._published = False
-        self.path = os.path.join(store.incomplete, f"{oid}.part")
+        self.path = part_path(store, oid)
         try:
             descriptor = self._open_locked()
             self._private = descriptor is None

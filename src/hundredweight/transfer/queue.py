@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING
 from hundredweight.base.errors import CwtError, RemoteError
 from hundredweight.base.trace import notice, trace
 from hundredweight.protocol.batch import DOWNLOAD, MAX_OBJECTS, UPLOAD, Wanted
+from hundredweight.protocol.bundle import TRANSFER as IN_BUNDLES
 from hundredweight.transfer.actions import PUSH_ALL, ActionExpired, Job, NotOnServer
 from hundredweight.transfer.adapters import adapters_for
 from hundredweight.transfer.basic import ObjectMissing
+from hundredweight.transfer.bundles import Bundles
 from hundredweight.transfer.http import HttpError, describe_remedy
 from hundredweight.transfer.retry import RetryPolicy, retry_after
 from hundredweight.transfer.server import BatchFailed
@@ -139,6 +141,7 @@ class TransferQueue:
         self._meter = meter
         self._on_done = on_done
         self._adapters = adapters_for(server, direction, store, options.concurrency, options.nearby)
+        self._bundles: Bundles | None = Bundles(server, store) if IN_BUNDLES in self._adapters else None
         self._entries: dict[Oid, _Entry] = {}
         self._waiting: list[_Entry] = []
         self._jobs: deque[_Task] = deque()
@@ -411,35 +414,59 @@ class TransferQueue:
                 self._hire()
 
     def _work(self) -> None:
-        while (taken := self._next_job()) is not None:
-            entry, job, adapter = taken
-            if not entry.announced:
-                entry.announced = True
-                self._meter.begin(job.name, job.size)
-            try:
-                if self._direction == UPLOAD:
-                    adapter.upload(job)
-                else:
-                    adapter.download(job)
-            except _Abandoned:
-                return
-            except CwtError as error:
-                job.take_back()
-                self._transfer_failed(entry, error)
-            else:
-                self._admit()
-                self._finish(entry, None)
+        try:
+            while tasks := self._next_tasks():
+                for entry, job, _ in tasks:
+                    if not entry.announced:
+                        entry.announced = True
+                        self._meter.begin(job.name, job.size)
+                for entry, job, adapter in self._move_together(tasks) if len(tasks) > 1 else tasks:
+                    self._move(entry, job, adapter)
+        except _Abandoned:
+            return
 
-    def _next_job(self) -> _Task | None:
+    def _move(self, entry: _Entry, job: Job, adapter: Adapter) -> None:
+        try:
+            if self._direction == UPLOAD:
+                adapter.upload(job)
+            else:
+                adapter.download(job)
+        except CwtError as error:
+            job.take_back()
+            self._transfer_failed(entry, error)
+        else:
+            self._admit()
+            self._finish(entry, None)
+
+    def _move_together(self, tasks: list[_Task]) -> list[_Task]:
+        """Those that did not come. After a bundle that failed as a whole there is no other."""
+        bundles, left = self._bundles, {job.oid: (entry, job, adapter) for entry, job, adapter in tasks}
+        if bundles is None:
+            return tasks
+        try:
+            bundles.download([job for _, job, _ in tasks], lambda job: self._finish(left.pop(job.oid)[0], None))
+        except CwtError as error:
+            trace(f"xfer: {len(left)} objects did not come together ({error}); downloading them one by one")
+            self._bundles = None
+        for _, job, _ in left.values():
+            job.take_back()
+        return list(left.values())
+
+    def _next_tasks(self) -> list[_Task]:
+        """The next object, or several small ones that may come together; none when all is done."""
         with self._to_move:
             while not self._jobs:
                 if self._crash is not None or (not self._open and not self._unfinished):
-                    return None
+                    return []
                 self._to_move.wait()
-            taken = self._jobs.popleft()
+            tasks, jobs = [self._jobs.popleft()], self._jobs
+            bundles = self._bundles
+            if bundles is not None and bundles.together([], tasks[0][1]):
+                while jobs and bundles.together([job for _, job, _ in tasks], jobs[0][1]):
+                    tasks.append(jobs.popleft())
             if self._waiting and self._runs_short():
                 self._to_ask.notify()
-            return taken
+            return tasks
 
     def _transfer_failed(self, entry: _Entry, error: CwtError) -> None:
         if isinstance(error, HttpError) and error.status == 422 and not error.advised and self._direction == UPLOAD:

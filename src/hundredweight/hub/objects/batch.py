@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hundredweight.hub.errors import Conflict
+from hundredweight.hub.objects.bundle import bundle_url
 from hundredweight.hub.objects.signing import Grant, Holder
 from hundredweight.protocol.batch import (
     BASIC,
@@ -23,6 +24,8 @@ from hundredweight.protocol.batch import (
 )
 from hundredweight.protocol.blocks import BLOCKS, SMALLEST
 from hundredweight.protocol.blocks import TRANSFER as IN_BLOCKS
+from hundredweight.protocol.bundle import BUNDLE, LARGEST
+from hundredweight.protocol.bundle import TRANSFER as IN_BUNDLES
 from hundredweight.protocol.parts import PARTS
 from hundredweight.protocol.parts import TRANSFER as IN_PARTS
 from hundredweight.protocol.pointer import EMPTY_OID
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from hundredweight.hub.tokens.service import Principal
     from hundredweight.protocol.batch import BatchRequest, Wanted
 
-TRANSFERS = {UPLOAD: (IN_BLOCKS, IN_PARTS, BASIC), DOWNLOAD: (IN_BLOCKS, BASIC)}
+TRANSFERS = {UPLOAD: (IN_BLOCKS, IN_PARTS, BASIC), DOWNLOAD: (IN_BLOCKS, IN_BUNDLES, BASIC)}
 """The adapters that the hub speaks, best first."""
 BLOCKS_UP, BLOCKS_DOWN = "upload-blocks", "download-blocks"
 """What the signed URL of the action `blocks` allows, by direction."""
@@ -83,7 +86,8 @@ def answer(services: Services, request: BatchRequest, place: Place, transfer: st
         answers = [_upload(services, item, known, place, transfer) for item in request.objects]
     else:
         known = services.objects.possessed(place.repository, oids)
-        answers = [_download(services, item, known, place, transfer) for item in request.objects]
+        bundle = _bundle(services, place) if transfer in (IN_BLOCKS, IN_BUNDLES) else None
+        answers = [_download(services, item, known, place, transfer, bundle) for item in request.objects]
     return BatchResponse((*answers, *request.rejected), transfer)
 
 
@@ -106,7 +110,9 @@ def _upload(services: Services, item: Wanted, known: Mapping[Oid, int], place: P
     return BatchObject(item.oid, item.size, actions, authenticated=True)
 
 
-def _download(services: Services, item: Wanted, known: Mapping[Oid, int], place: Place, transfer: str) -> BatchObject:
+def _download(
+    services: Services, item: Wanted, known: Mapping[Oid, int], place: Place, transfer: str, bundle: Action | None
+) -> BatchObject:
     if item.oid not in known:
         return _error(item, 404, f"'{place.repository.name}' has no such object; push it from a clone that has it")
     if known[item.oid] != item.size:
@@ -116,6 +122,8 @@ def _download(services: Services, item: Wanted, known: Mapping[Oid, int], place:
     actions = {DOWNLOAD: _action(services, DOWNLOAD, item, place)}
     if transfer == IN_BLOCKS and item.size >= SMALLEST:
         actions[BLOCKS] = _action(services, BLOCKS_DOWN, item, place)
+    if bundle is not None and item.size <= LARGEST:
+        actions[BUNDLE] = bundle
     return BatchObject(item.oid, item.size, actions, authenticated=True)
 
 
@@ -127,6 +135,14 @@ def _action(services: Services, operation: str, item: Wanted, place: Place) -> A
     query = services.signer.query(operation, item.oid, grant, seconds)
     path = f"{place.url}/objects/{item.oid}" + _FOLDERS.get(operation, "")
     return Action(f"{path}?{query}", expires_in=seconds)
+
+
+def _bundle(services: Services, place: Place) -> Action:
+    """One for all small objects of an answer: so clients see that they may ask for them together."""
+    holder = Holder(place.repository.id, place.repository.name)
+    return Action(
+        bundle_url(services, place.url, holder, place.principal.user), expires_in=services.settings.action_seconds
+    )
 
 
 def _error(item: Wanted, code: int, message: str) -> BatchObject:

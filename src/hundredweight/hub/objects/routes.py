@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from hundredweight.hub.context import base_url, in_thread, json_body, principal_of, repository_of, services_of
 from hundredweight.hub.errors import NotFound, TooLarge, Unprocessable
-from hundredweight.hub.objects import batch, parts
+from hundredweight.hub.objects import batch, bundle, parts
 from hundredweight.hub.objects.download import object_response
 from hundredweight.hub.objects.grants import grant_of
 from hundredweight.hub.objects.upload import receive_object
@@ -88,6 +88,7 @@ async def post_verify(request: Request) -> Response:
 ROUTES = [
     Route(LFS + "/objects/batch", post_batch, methods=["POST"]),
     Route(LFS + "/objects/verify", post_verify, methods=["POST"]),
+    *bundle.routes(LFS),
     Route(LFS + "/objects/{oid}", put_object, methods=["PUT"]),
     Route(LFS + "/objects/{oid}", get_object, methods=["GET"]),
     *parts.ROUTES,
