@@ -95,6 +95,10 @@ class Company:
         person.pull(versions[-1])
         return person
 
+    def sent(self) -> int:
+        """Bytes of objects that the hub has sent."""
+        return int(self.hub.services.metrics.bytes.labels("out")._value.get())
+
     def pack(self) -> None:
         """What came whole or too deep, as the hub does it in the background."""
         services = self.hub.services
@@ -119,7 +123,8 @@ def company(tmp_path: Path, git_env: dict[str, str], hub: Served) -> Company:
 def series(*, drifts: bool, length: int = LENGTH, bf16: bool = False) -> list[bytes]:
     """Fine-tunes of one base, or the checkpoints of a training."""
     save = in_bf16 if bf16 else safetensors_of
-    base = now = arrays(1000 + next(_NUMBERS))
+    # Below 256 KiB objects come whole.
+    base = now = arrays(1000 + next(_NUMBERS), 400 if bf16 else 300)
     versions = [save(base)]
     for seed in range(length - 1):
         now = fine_tuned(now if drifts else base, seed, 100 * STEP if bf16 else STEP)
@@ -184,6 +189,40 @@ def test_who_has_the_newest_version_alone_sends_no_more_than_who_has_all(
         assert company.stored(data) < (2 if drifts else 1.5) * usual
     reader = company.newcomer(versions)
     assert reader.holds(versions[-1])
+
+
+@pytest.mark.parametrize("packs", [False, True], ids=["loose", "packed"])
+@pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
+def test_who_has_the_version_before_alone_gets_no_more_than_who_has_all(
+    company: Company, bf16: bool, packs: bool
+) -> None:
+    """Though the next one stands upon an older one there."""
+    versions = series(drifts=True, length=5, bf16=bf16)
+    for data in versions[:4]:
+        company.author.know(data)
+        company.author.push(data)
+    newcomer = company.newcomer(versions[:4], packs=packs)
+    company.author.know(versions[4])
+    company.author.push(versions[4])
+    newcomer.know(versions[4])
+    before = company.sent()
+    newcomer.pull(versions[4])
+    assert company.sent() - before < 1.1 * company.stored(versions[4]) + 2000
+    assert newcomer.holds(versions[4])
+    assert (newcomer.clone.workspace().store.loose_size(oid_of(versions[4])) < 0) == packs
+
+
+def test_history_comes_oldest_first_even_at_once(company: Company) -> None:
+    versions = series(drifts=True, length=12)
+    for data in versions:
+        company.author.know(data)
+    company.author.push(*versions)
+    follower = company.newcomer(versions, packs=False)
+    before = company.sent()
+    follower.pull(*versions[:-1])
+    stored = len(versions[0]) + sum(company.stored(data) for data in versions[1:-1])
+    assert company.sent() - before < 1.02 * stored
+    assert all(follower.holds(data) for data in versions)
 
 
 def test_packs_whose_chains_were_shortened_go_when_nobody_reads_them(

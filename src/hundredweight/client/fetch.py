@@ -134,12 +134,13 @@ def ref_rounds(workspace: Workspace, wanted: Iterable[Ref], paths: PathFilter) -
 
 
 def history_rounds(workspace: Workspace, wanted: Iterable[Ref]) -> Iterator[Round]:
-    """All history of the refs, or of the whole repository when there are none."""
+    """All history of the refs, or of the whole repository when there are none. The oldest first: deltas stand upon what came
+    before."""
     commits = [ref.commit for ref in wanted]
     if commits:
-        yield Round("", scan_range(workspace.git, commits))
+        yield Round("", reversed([*scan_range(workspace.git, commits)]))
     else:
-        yield Round("Fetching all references...", scan_all(workspace.git))
+        yield Round("Fetching all references...", reversed([*scan_all(workspace.git)]))
 
 
 def recent_rounds(

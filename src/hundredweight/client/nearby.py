@@ -74,9 +74,13 @@ class NearbyObjects:
     def own(self, oid: Oid, size: int) -> Known | None:
         """Raises `OSError`, `DamageError`."""
         with self._lock:
-            if oid not in self._known:
-                self._remember(oid, self._open(oid, size))
-            return self._known[oid]
+            if oid in self._known:
+                return self._known[oid]
+            known = self._open(oid, size)
+            # What is not here may be on its way: that is not worth remembering.
+            if known is not None or self._store.has(oid, size):
+                self._remember(oid, known)
+            return known
 
     def near(self, recipe: Recipe, name: str) -> Sequence[Known]:
         """What is near in history and agrees most; what that stands upon; some versions from further back, for a clone whose

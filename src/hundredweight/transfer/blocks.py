@@ -148,6 +148,7 @@ class BlocksAdapter:
         self._choice = Choice(server, self._actions)
         self._turn = threading.Lock()
         self._uploads = _Uploads()
+        self._downloads = _InOrder()
 
     # Up
 
@@ -260,22 +261,24 @@ class BlocksAdapter:
 
     def download(self, job: Job) -> None:
         """See `Adapter`. The server offers the object as blocks."""
-        try:
-            if self._download_blocks(job):
-                return
-        except (DamageError, PackMissing, RemoteError) as error:
-            if not _whole_may_go(error):
-                raise
-            trace(f"xfer: no download of {job.oid} in blocks ({error}); fetching it whole")
-            job.take_back()
+        with self._downloads.one() as number:
+            try:
+                if self._download_blocks(job, number):
+                    return
+            except (DamageError, PackMissing, RemoteError) as error:
+                if not _whole_may_go(error):
+                    raise
+                trace(f"xfer: no download of {job.oid} in blocks ({error}); fetching it whole")
+                job.take_back()
         self._basic.download(job)
 
-    def _download_blocks(self, job: Job) -> bool:
+    def _download_blocks(self, job: Job, number: int) -> bool:
         """Whether the object came as blocks. What came before an error serves the next try, of any adapter."""
         recipe = self._fetch_recipe(job)
         if recipe is None:
             return False
         kernel.expect(job.size)
+        self._downloads.wait_for_those_before(number)
         with self._turn, PartFile(self._store, job.oid, job.size) as part:
             if self._store.size(job.oid) == job.size:
                 job.advance(job.size)
@@ -362,6 +365,33 @@ class _Uploads:
             return False
         ended.wait()
         return True
+
+
+class _InOrder:
+    """Downloads one after the other, as they were asked for: a later one needs less where an earlier one is here. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+        self._under_way: set[int] = set()
+
+    @contextmanager
+    def one(self) -> Iterator[int]:
+        """A download; gives its number."""
+        with self._changed:
+            self._count += 1
+            number = self._count
+            self._under_way.add(number)
+        try:
+            yield number
+        finally:
+            with self._changed:
+                self._under_way.remove(number)
+                self._changed.notify_all()
+
+    def wait_for_those_before(self, number: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: min(self._under_way) == number)
 
 
 class _Coming:

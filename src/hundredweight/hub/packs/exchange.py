@@ -5,8 +5,10 @@ Authority is by object: only objects that the repository possesses serve as base
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
@@ -14,16 +16,19 @@ from hundredweight.base.errors import DamageError
 from hundredweight.codec import block
 from hundredweight.hub.errors import NotFound, Unprocessable
 from hundredweight.protocol.blocks import Terms
+from hundredweight.store.bases import Candidates
 from hundredweight.store.catalog import PackMissing
 from hundredweight.store.pack import MAGIC, encode_block_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from hundredweight.base.ids import Oid
     from hundredweight.hub.objects.service import Objects, Possessor
     from hundredweight.hub.packs.service import Packs
     from hundredweight.protocol.blocks import Bases, Request
+    from hundredweight.store.bases import Candidate
     from hundredweight.store.reader import Link
     from hundredweight.store.recipe import Recipe, Segment
 
@@ -31,8 +36,10 @@ PIECE = 1 << 20
 """Bytes of a piece of a stream that goes out."""
 AT_ONCE = 128
 """Segments whose chains are looked up together."""
+AHEAD = 3
+"""Segments that are encoded before the one that is sent next."""
 WORTH = 0.9
-"""A chain that costs more than this share of the raw segment is sent as one block without base."""
+"""A chain that costs more than this share of the raw segment is sent as one block."""
 
 
 def recipe_digest(recipe: Recipe) -> str:
@@ -101,15 +108,17 @@ class Exchange:
         recipe = self.recipe(oid)
         if wanted.want and wanted.want[-1][1] > len(recipe.segments):
             raise Unprocessable(f"object '{oid}' has {len(recipe.segments)} segments")
-        held = {segment.id for base in self.accept(wanted.have) for segment in base.segments}
-        segments = [segment for first, end in wanted.want for segment in recipe.segments[first:end]]
-        return self._pieces(segments, held, _Own(self, recipe, held))
+        bases = self.accept(wanted.have)
+        held = {segment.id for base in bases for segment in base.segments}
+        numbers = [number for first, end in wanted.want for number in range(first, end)]
+        return self._pieces(self._records(recipe, numbers, Candidates(recipe, bases), _Own(self, recipe, held)))
 
-    def _pieces(self, segments: Sequence[Segment], held: set[bytes], own: _Own) -> Iterator[bytes]:
+    @staticmethod
+    def _pieces(records: Iterable[bytes]) -> Iterator[bytes]:
         """Joined to pieces of some size: one a block would be many small writes."""
         parts: list[bytes] = [MAGIC]
         size = len(MAGIC)
-        for part in self._records(segments, held, own):
+        for part in records:
             parts.append(part)
             size += len(part)
             if size >= PIECE:
@@ -117,29 +126,67 @@ class Exchange:
                 parts, size = [], 0
         yield b"".join(parts)
 
-    def _records(self, segments: Sequence[Segment], held: set[bytes], own: _Own) -> Iterator[bytes]:
-        for start in range(0, len(segments), AT_ONCE):
-            part = segments[start : start + AT_ONCE]
-            chains = self.packs.reader.chains(segment.id for segment in part)
-            for segment in part:
-                needed = _until_held(chains[segment.id], held)
-                cost = sum(link.location.stored for link in needed)
-                if len(needed) > 1 and (cost > segment.size * WORTH or not all(map(own.has, needed[1:]))):
-                    yield from _record(segment.id, segment.size, None, self._alone(segment))
-                    continue
-                for link in reversed(needed):
-                    at = link.location
-                    yield from _record(link.id, at.size, at.base, self.packs.read(at.pack, at.offset, at.stored))
+    def _records(self, recipe: Recipe, numbers: Sequence[int], near: Candidates, own: _Own) -> Iterator[bytes]:
+        """What is not sent as it is stored is encoded a few segments ahead."""
+        waiting: deque[Sequence[Link] | Future[_Anew]] = deque()
+        try:
+            for start in range(0, len(numbers), AT_ONCE):
+                part = numbers[start : start + AT_ONCE]
+                chains = self.packs.reader.chains(recipe.segments[number].id for number in part)
+                for number in part:
+                    segment = recipe.segments[number]
+                    needed = _until_held(chains[segment.id], own.held)
+                    base = next(iter(near.of(number)), None) if len(needed) > 1 else None
+                    if _as_stored(needed, base, own):
+                        waiting.append(needed)
+                    else:
+                        waiting.append(self.packs.pool.submit(self._anew, segment, base))
+                    if len(waiting) > AHEAD:
+                        yield from self._sent(waiting.popleft())
+            while waiting:
+                yield from self._sent(waiting.popleft())
+        finally:
+            for each in waiting:
+                if isinstance(each, Future):
+                    each.cancel()
 
-    def _alone(self, segment: Segment) -> bytes:
-        return block.encode(self.packs.reader.segment(segment.id), segment.dtype)
+    def _sent(self, segment: Sequence[Link] | Future[_Anew]) -> Iterator[bytes]:
+        if isinstance(segment, Future):
+            yield from _record(*segment.result())
+            return
+        for link in reversed(segment):
+            at = link.location
+            yield from _record(link.id, at.size, at.base, self.packs.read(at.pack, at.offset, at.stored))
+
+    def _anew(self, segment: Segment, base: Candidate | None) -> _Anew:
+        raw = self.packs.reader.segment(segment.id)
+        if base is not None:
+            try:
+                data = block.encode(raw, segment.dtype, self.packs.reader.segment(base.id), base.dtype)
+            except (DamageError, PackMissing):
+                # What is damaged is no base; it must not keep other objects from moving.
+                base = None
+        if base is None:
+            data = block.encode(raw, segment.dtype)
+        return _Anew(segment.id, segment.size, base.id if base is not None and block.uses_base(data) else None, data)
+
+
+class _Anew(NamedTuple):
+    """A segment that is not sent as it is stored."""
+
+    id: bytes
+    size: int
+    base: bytes | None
+    data: bytes
 
 
 class _Own:
     """The segments that the repository may see. One that it has may be stored as a delta against what is another's alone: the
     hub keeps equal segments once."""
 
-    def __init__(self, exchange: Exchange, recipe: Recipe, held: Iterable[bytes]) -> None:
+    def __init__(self, exchange: Exchange, recipe: Recipe, held: AbstractSet[bytes]) -> None:
+        """`held`: what the client has of them."""
+        self.held = held
         self._exchange = exchange
         self._ids = {*(segment.id for segment in recipe.segments), *held}
         self._looked: set[str] = set()
@@ -153,7 +200,18 @@ class _Own:
         return link.id in self._ids
 
 
-def _until_held(chain: Sequence[Link], held: set[bytes]) -> list[Link]:
+def _as_stored(needed: Sequence[Link], base: Candidate | None, own: _Own) -> bool:
+    """Whether those blocks are what is sent. Where they stand upon nothing that the client holds, a delta against what it does
+    hold, `base`, is shorter: a fresh clone has the newest version alone, and the next may stand upon an older one."""
+    if len(needed) == 1:
+        return True
+    if base is not None and needed[-1].location.base is None:
+        return False
+    cost = sum(link.location.stored for link in needed)
+    return cost <= needed[0].location.size * WORTH and all(map(own.has, needed[1:]))
+
+
+def _until_held(chain: Sequence[Link], held: AbstractSet[bytes]) -> list[Link]:
     """The blocks of a chain that the client lacks, the wanted one first."""
     needed: list[Link] = []
     for link in chain:
