@@ -20,6 +20,7 @@ from hundredweight.git.config import Config
 from hundredweight.git.run import Git
 from hundredweight.transfer.credentials import CredentialSource
 from hundredweight.transfer.pools import Pools, _is_exempt
+from tests.tls_front import TlsFront
 from tests.transfer.faulty import FaultyServer
 from tests.transfer.rig import Rig, item
 
@@ -255,3 +256,19 @@ def test_sockets_have_keep_alive_and_no_delay() -> None:
     assert (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60) in pool.conn_kw["socket_options"]
     assert pool.timeout.connect_timeout == 7
     assert pool.timeout.read_timeout is None
+
+
+def test_a_tls_connection_that_ends_while_something_is_sent_is_tried_again(
+    rig: Rig, faulty: FaultyServer, authority: trustme.CA, certificate: Path
+) -> None:
+    """A proxy is restarted during an upload: what OpenSSL says of that has nothing to do with certificates."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    rig.put(DATA)
+    with TlsFront(context, faulty.url) as front:
+        faulty.public_url = f"{front.url}/lfs"
+        rig.settings = [("lfs.url", faulty.public_url), ("http.sslcainfo", str(certificate))]
+        front.cuts = 3
+        assert rig.upload(item(DATA)) == []
+        assert front.cuts == 0
+    assert len(faulty.seen("PUT")) == 1

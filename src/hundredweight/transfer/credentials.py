@@ -137,13 +137,14 @@ class CredentialSource:
             if credential.source == "git":
                 self._run("reject", credential.values)
 
-    def pass_phrase(self, path: str) -> str:
-        """What opens an encrypted client key. Raises `CredentialsMissing`."""
+    def pass_phrase(self, path: str) -> Credential:
+        """What opens an encrypted client key, as `password`; to be approved or rejected. Raises `CredentialsMissing`."""
         query = {"protocol": ["cert"], "host": [""], "path": [path], "username": [""]}
         found = self._from_git(query, f"cert:///{path}")
         if found is None or not found.first("password"):
             raise CredentialsMissing(f"cert:///{path}")
-        return found.first("password")
+        # Git leaves out empty fields, and takes nothing back without them.
+        return Credential({**query, **found.values}, found.source, found.key)
 
     def _query(self, url: str) -> dict[str, list[str]]:
         parts = urlsplit(url)

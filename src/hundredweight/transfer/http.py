@@ -75,6 +75,17 @@ _HINTS = {
 _HINT_CLIENT = "check the server's URL; 'git lfs env' shows it"
 _HINT_SERVER = "the fault is the server's: run the command again later; what was complete stays"
 _HINT_AGAIN = "run the command again when the server can be reached; what was complete stays"
+_HINT_AUTHORITY = "set 'http.sslCAInfo' to the authority's certificate with 'git config'"
+_HINT_NAME = "use the name that the certificate is for in the URL"
+_HINTS_CERTIFICATE = {
+    10: "the server's certificate has expired: ask its owner for a new one, and check this machine's clock",
+    62: _HINT_NAME,
+    64: _HINT_NAME,
+}
+"""By OpenSSL's number of what is wrong with a server's certificate."""
+_HINT_IDENTIFY = (
+    "if it wants a client certificate, set 'http.sslCert' and 'http.sslKey' with 'git config' to one that it knows"
+)
 _NOT_FATAL = (501, 507, 509)
 
 
@@ -422,19 +433,28 @@ def broken(method: str, url: str, error: BaseException) -> ConnectionFailed:
     established = not isinstance(error, (NewConnectionError, ProxyError))
     if isinstance(cause, ssl.SSLCertVerificationError):
         reason = f"certificate of {urlsplit(url).hostname} not trusted: {cause.verify_message}"
-        hint = "set 'http.sslCAInfo' to the authority's certificate with 'git config'"
+        hint = _HINTS_CERTIFICATE.get(cause.verify_code, _HINT_AUTHORITY)
         return ConnectionFailed(method, url, reason, hint=hint, temporary=False, established=False)
+    if isinstance(cause, ssl.SSLError) and "_ALERT_" in (alert := cause.reason or ""):
+        reason = f"the server refused the TLS connection: {alert.partition('_ALERT_')[2].replace('_', ' ').lower()}"
+        return ConnectionFailed(method, url, reason, hint=_HINT_IDENTIFY, temporary=False, established=False)
+    hint = ""
     if isinstance(error, NameResolutionError):
         reason = f"no such host '{urlsplit(url).hostname}'"
     elif isinstance(error, (UrllibTimeout, TimeoutError)) and established:
         reason = "the server does not answer (see lfs.dialtimeout and lfs.activitytimeout)"
+    elif isinstance(cause, ssl.SSLEOFError):
+        # While something was sent to it: a proxy that was restarted, or, with TLS 1.3, one that we did not identify ourselves to.
+        reason = "the server closed the connection"
+        hint = f"run the command again; {_HINT_IDENTIFY}"
     elif isinstance(cause, OSError) and cause.strerror:
         reason = cause.strerror.lower()
     else:
         reason = str(cause) or type(cause).__name__
     if isinstance(error, ProxyError):
         reason = f"proxy: {reason}"
-    return ConnectionFailed(method, url, reason, established=established, temporary=not isinstance(error, SSLError))
+    temporary = isinstance(cause, ssl.SSLEOFError) or not isinstance(error, SSLError)
+    return ConnectionFailed(method, url, reason, hint=hint, established=established, temporary=temporary)
 
 
 def is_json(content_type: str) -> bool:

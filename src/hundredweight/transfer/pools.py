@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from hundredweight.git.config import Config
-    from hundredweight.transfer.credentials import CredentialSource
+    from hundredweight.transfer.credentials import Credential, CredentialSource
 
 SLICE = 8 << 20
 _COPY = 1 << 20
@@ -265,12 +265,11 @@ class Pools:
 
     def _trust(self, context: ssl.SSLContext, url: str) -> None:
         """Add the authorities of GIT_SSL_CAINFO, http.sslCAInfo, GIT_SSL_CAPATH or http.sslCAPath, the first that is set."""
-        file = self._variables.get("GIT_SSL_CAINFO") or urlmatch.value(self._config, "http", url, "sslcainfo")
-        folder = self._variables.get("GIT_SSL_CAPATH") or urlmatch.value(self._config, "http", url, "sslcapath")
+        file = self._path(url, "GIT_SSL_CAINFO", "sslcainfo")
+        folder = self._path(url, "GIT_SSL_CAPATH", "sslcapath")
         if file:
-            _load_authorities(context, self._expand(file))
+            _load_authorities(context, file)
         elif folder:
-            folder = self._expand(folder)
             try:
                 names = sorted(os.listdir(folder))
             except OSError as error:
@@ -280,19 +279,37 @@ class Pools:
                 _load_authorities(context, os.path.join(folder, name))
 
     def _identify(self, context: ssl.SSLContext, url: str) -> None:
-        """The client's certificate: http.sslCert and http.sslKey; git credential knows an encrypted key's pass phrase."""
-        certificate = self._expand(urlmatch.value(self._config, "http", url, "sslcert"))
+        """The client's certificate: GIT_SSL_CERT or http.sslCert, and GIT_SSL_KEY or http.sslKey, as git takes them; git
+        credential knows an encrypted key's pass phrase."""
+        certificate = self._path(url, "GIT_SSL_CERT", "sslcert")
         if not certificate:
             return
-        key = self._expand(urlmatch.value(self._config, "http", url, "sslkey")) or certificate
+        key = self._path(url, "GIT_SSL_KEY", "sslkey") or certificate
         trace(f"http: client cert for {urlsplit(url).netloc}")
+        asked: list[Credential] = []
+
+        def pass_phrase() -> str:
+            asked.append(self._credentials.pass_phrase(key))
+            return asked[-1].first("password")
+
         try:
-            context.load_cert_chain(certificate, key, password=lambda: self._credentials.pass_phrase(key))
+            context.load_cert_chain(certificate, key, password=pass_phrase)
         except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+            if asked and reason != "KEY_VALUES_MISMATCH":
+                for credential in asked:
+                    self._credentials.reject(credential)
+                reason = "wrong pass phrase"
             hint = "run 'git config http.sslCert' and 'git config http.sslKey' to see the files in use"
+            reason = reason.replace("_", " ").lower()
             raise CwtError(
-                f"cannot use client certificate '{certificate}' with key '{key}': {error}", hint=hint
+                f"cannot use client certificate '{certificate}' with key '{key}': {reason}", hint=hint
             ) from error
+        for credential in asked:
+            self._credentials.approve(credential)
+
+    def _path(self, url: str, variable: str, key: str) -> str:
+        return self._expand(self._variables.get(variable) or urlmatch.value(self._config, "http", url, key))
 
     def _expand(self, path: str) -> str:
         return self._variables.get("HOME", "~") + path[1:] if path.startswith("~/") else path
