@@ -16,10 +16,13 @@ from hundredweight.base.errors import CwtError
 from hundredweight.client.foundations import foundations
 from hundredweight.client.nearby import VERSIONS, NearbyObjects
 from hundredweight.hub.packs.background import BackgroundPacker
+from hundredweight.hub.packs.exchange import Exchange
 from hundredweight.hub.packs.service import pack_key
 from hundredweight.hub.packs.shortening import Shortener
 from hundredweight.protocol.blocks import MAX_BASES
+from hundredweight.store.bases import Candidate
 from hundredweight.store.pack import DEEPEST, MAX_DEPTH
+from hundredweight.store.recipe import Segment
 from tests.clones import Clone, oid_of, pointer_of
 from tests.hub.serving import Served, served
 from tests.store.clone_store import CloneStore
@@ -92,7 +95,7 @@ class Company:
         person = self._new(self._folder / f"newcomer{next(_NUMBERS)}", packs=packs)
         for data in versions:
             person.know(data)
-        person.pull(versions[-1])
+        person.pull(*versions[-1:])
         return person
 
     def sent(self) -> int:
@@ -210,6 +213,34 @@ def test_who_has_the_version_before_alone_gets_no_more_than_who_has_all(
     assert company.sent() - before < 1.1 * company.stored(versions[4]) + 2000
     assert newcomer.holds(versions[4])
     assert (newcomer.clone.workspace().store.loose_size(oid_of(versions[4])) < 0) == packs
+
+
+def test_a_shard_is_no_base_of_the_next(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clone has it when it asks for the next; their tensors have the same shapes, but nothing else in common."""
+    shards: list[list[bytes]] = []
+    for layer in range(2):
+        now = {f"h.{layer}.{name}": values for name, values in arrays(1000 + next(_NUMBERS), 300).items()}
+        shards.append([safetensors_of(now)])
+        for seed in range(2):
+            now = fine_tuned(now, seed, STEP)
+            shards[-1].append(safetensors_of(now))
+    for version in zip(*shards, strict=True):
+        for data in version:
+            company.author.know(data)
+        company.author.push(*version)
+    bases: list[object] = []
+    anew = Exchange._anew
+
+    def noted(exchange: Exchange, segment: Segment, base: Candidate | None) -> Any:
+        bases.append(base)
+        return anew(exchange, segment, base)
+
+    monkeypatch.setattr(Exchange, "_anew", noted)
+    newest = [versions[-1] for versions in shards]
+    newcomer = company.newcomer([])
+    newcomer.pull(*newest)
+    assert all(newcomer.holds(data) for data in newest)
+    assert not any(bases)
 
 
 def test_history_comes_oldest_first_even_at_once(company: Company) -> None:

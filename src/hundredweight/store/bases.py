@@ -21,6 +21,8 @@ __all__ = ["Candidate", "Candidates", "agreement", "choose_predecessors"]
 MAX_CANDIDATES = 3
 """Bases that are tried for one segment."""
 LEAST_AGREEMENT = 0.1
+BY_SHAPE = 0.25
+"""How much two objects agree at most whose tensors are alike by shape alone, as those of two shards of one model are."""
 
 
 class Candidate(NamedTuple):
@@ -174,8 +176,8 @@ def agreement(recipe: Recipe, before: Recipe) -> float:
     shared = {segment.id for segment in before.segments}
     same = float(sum(segment.size for segment in recipe.segments if segment.id in shared))
     if recipe.tensors and before.tensors:
-        # Half for a tensor that a delta may be made of: an object with the very same tensors is nearer. A quarter where only the
-        # shapes agree, as those of one shard do with its sibling's.
+        # Half for a tensor that a delta may be made of: an object with the very same tensors is nearer. `BY_SHAPE` where only the
+        # shapes agree.
         matched = dict(_matches(recipe, before))
         for row in recipe.tensors:
             if row.start >= 0 and row.name in matched:

@@ -16,7 +16,7 @@ from hundredweight.base.errors import DamageError
 from hundredweight.codec import block
 from hundredweight.hub.errors import NotFound, Unprocessable
 from hundredweight.protocol.blocks import Terms
-from hundredweight.store.bases import Candidates
+from hundredweight.store.bases import BY_SHAPE, Candidates, agreement
 from hundredweight.store.catalog import PackMissing
 from hundredweight.store.pack import MAGIC, encode_block_head
 
@@ -111,7 +111,9 @@ class Exchange:
         bases = self.accept(wanted.have)
         held = {segment.id for base in bases for segment in base.segments}
         numbers = [number for first, end in wanted.want for number in range(first, end)]
-        return self._pieces(self._records(recipe, numbers, Candidates(recipe, bases), _Own(self, recipe, held)))
+        # Not shards beside it, which a clone holds when it asks for the next: a delta against those gains nothing, and is slow.
+        near = Candidates(recipe, [base for base in bases if agreement(recipe, base) > BY_SHAPE])
+        return self._pieces(self._records(recipe, numbers, near, _Own(self, recipe, held)))
 
     @staticmethod
     def _pieces(records: Iterable[bytes]) -> Iterator[bytes]:
