@@ -11,7 +11,7 @@ import pytest
 
 from hundredweight.codec import block, kernel, numbers
 from hundredweight.codec.kernel import Kernel
-from hundredweight.codec.passes import NumpyPasses, fold
+from hundredweight.codec.passes import NumpyPasses, Passes, fold
 from hundredweight.codec.plan import UNCHANGED, Grouping, Plan
 from hundredweight.codec.values import DIGITS, Cut, Runs
 from tests.codec.material import fine_tune
@@ -75,8 +75,6 @@ def test_threads_do_not_disturb_each_other(mode: Kernel) -> None:
 def test_statistics_are_the_same_by_either_way(kind: numbers.Kind) -> None:
     """Plans must not depend on the machine; sizes and sparsity go over all branches."""
     pytest.importorskip("numba")
-    from hundredweight.codec import compiled
-
     rng = np.random.default_rng(kind.code)
     for count in (0, 1, 127, 32 * 128, 40_000, 300_000):
         for spread in (0, 1, 3, 8 * kind.width - 1):
@@ -86,9 +84,7 @@ def test_statistics_are_the_same_by_either_way(kind: numbers.Kind) -> None:
             base = rng.normal(0, 0.02, count).astype(np.float32).view(np.uint32)
             frame = (base >> np.uint32(32 - 8 * kind.width)).astype(kind.bits)
             raw = NumpyPasses().restore(values, frame, kind, None)
-            ways = [
-                way.differences(raw, frame, frame, kind, decays=False) for way in (NumpyPasses(), compiled.passes())
-            ]
+            ways = [way.differences(raw, frame, frame, kind, decays=False) for way in _ways()]
             assert ways[0].values.tolist() == ways[1].values.tolist() == values.tolist()
             plans = [way.plan for way in ways]
             assert repr(plans[0]) == repr(plans[1])
@@ -104,8 +100,6 @@ def test_statistics_are_the_same_by_either_way(kind: numbers.Kind) -> None:
 def test_drift_is_the_same_by_either_way(rows: int, decay: int) -> None:
     """No rows that decay, some, all; by steps of one size, of a few, of very different ones."""
     pytest.importorskip("numba")
-    from hundredweight.codec import compiled
-
     rng = np.random.default_rng(rows + decay)
     base = rng.normal(0, 0.02, rows * 128 + 5).astype(np.float32).view(np.uint32)
     for share in (0.0, 0.02, 0.5, 1.0):
@@ -114,10 +108,7 @@ def test_drift_is_the_same_by_either_way(rows: int, decay: int) -> None:
             part = slice(row * 128, (row + 1) * 128)
             mantissa = (base[part] & np.uint32(0x7FFFFF)).astype(np.float64) / (1 << 23)
             raw[part] = base[part] - (decay * (1 + mantissa)).astype(np.uint32)
-        ways = [
-            way.differences(raw, base, base, numbers.F32, decays=True).drift
-            for way in (NumpyPasses(), compiled.passes())
-        ]
+        ways = [way.differences(raw, base, base, numbers.F32, decays=True).drift for way in _ways()]
         assert (ways[0] is None) == (ways[1] is None)
         assert ways[0] is None or ways[1] is None or ways[0].tolist() == ways[1].tolist()
         assert share == 0.02 or (ways[0] is None) == (rows < 64 or decay == 0 or share == 0)
@@ -127,8 +118,6 @@ def test_drift_is_the_same_by_either_way(rows: int, decay: int) -> None:
 def test_values_are_cut_the_same_by_either_way(kind: numbers.Kind) -> None:
     """Runs of no values, of one, of zeros with long gaps, of few symbols, of many, of values beyond their symbols."""
     pytest.importorskip("numba")
-    from hundredweight.codec import compiled
-
     rng = np.random.default_rng(kind.code)
     parts = [rng.integers(0, most, count) for most, count in ((1, 0), (9, 1), (2, 5), (3, 999), (5, 255), (9, 70_000))]
     parts += [rng.integers(0, 40, 9000), rng.integers(0, 1 << 16, 30_000), rng.integers(0, 1 << 8 * kind.width, 257)]
@@ -137,14 +126,48 @@ def test_values_are_cut_the_same_by_either_way(kind: numbers.Kind) -> None:
     for _ in range(4):
         lows = rng.integers(0, 2 * kind.width, len(parts)) * 4
         runs = Runs(np.array([len(part) for part in parts]), lows)
-        ways = [_flat(way.cut(values, runs)) for way in (NumpyPasses(), compiled.passes())]
-        assert ways[0] == ways[1]
+        ways = [_flat(way.cut(values, runs)) for way in _ways()]
+        assert all(way == ways[0] for way in ways)
         base = rng.integers(0, 1 << 8 * kind.width, len(values) // 128 * 128).astype(kind.bits)
         classes = rng.choice(np.array([0, 1, UNCHANGED], np.uint16), len(base) // 128)
         made = Plan(Grouping(128, classes, rng.integers(0, 7, 512).astype(np.uint8), 8), tuple(lows[:8].tolist()), 0)
         some = values[: len(base)].copy()
-        ways = [_flat(way.cut_by_context(some, base, kind, made)) for way in (NumpyPasses(), compiled.passes())]
-        assert ways[0] == ways[1]
+        ways = [_flat(way.cut_by_context(some, base, kind, made)) for way in _ways()]
+        assert all(way == ways[0] for way in ways)
+
+
+def _ways() -> list[Passes]:
+    """Numpy's first; all that this processor can run."""
+    from hundredweight.codec.compiled import CompiledPasses
+    from hundredweight.codec.compiling import has_wide_vectors
+
+    ways: list[Passes] = [NumpyPasses(), CompiledPasses()]
+    if has_wide_vectors():
+        from hundredweight.codec.wide import WidePasses
+
+        ways.append(WidePasses())
+    return ways
+
+
+@pytest.mark.parametrize("kind", [numbers.F32, numbers.BF16, numbers.F16, numbers.WORDS, numbers.DOUBLE_WORDS])
+@pytest.mark.parametrize("contexts", [1, 2, 7, 13, 30, 64])
+def test_elements_are_grouped_the_same_by_any_way(kind: numbers.Kind, contexts: int) -> None:
+    """Groups of any length, dense and left out, and elements behind the last whole vector."""
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(contexts)
+    for group in (0, 2, 32, 64, 128, 1024):
+        for length in (0, 1, 127, 64 * 128, 70_001):
+            whole = length // group * group if group else length
+            base = (rng.integers(0, 1 << 32, whole) >> (32 - 8 * kind.width)).astype(kind.bits)
+            known = rng.integers(0, contexts, 3 * 256 if group else 256).astype(np.uint8)
+            some = np.array([0, 1, 2, UNCHANGED], np.uint16)
+            classes = rng.choice(some, whole // group) if group else np.zeros(0, np.uint16)
+            found = [way.partition(base, kind, Grouping(group, classes, known, contexts)) for way in _ways()]
+            parts = rng.integers(1, 1 << 16, int(found[0].counts.sum())).astype(kind.bits)
+            joined = found[0].join(parts).tolist()
+            for other in found[1:]:
+                assert other.counts.tolist() == found[0].counts.tolist()
+                assert other.join(parts).tolist() == joined
 
 
 def _flat(cut: Cut) -> list[object]:
@@ -156,8 +179,6 @@ def _flat(cut: Cut) -> list[object]:
 @pytest.mark.parametrize("length", [0, 1, 5, 254, 255, 256, 70_000])
 def test_digits_are_read_the_same_by_either_way(length: int) -> None:
     pytest.importorskip("numba")
-    from hundredweight.codec import compiled
-
     rng = np.random.default_rng(length)
     for rare in (1, 4, 400, 10_000):
         symbols = (rng.integers(0, 256, length) * (rng.integers(0, rare, length) == 0)).astype(np.uint8)
@@ -166,14 +187,14 @@ def test_digits_are_read_the_same_by_either_way(length: int) -> None:
             packed, excess = fold(symbols, base, digits)
             noise = rng.integers(0, 256, len(packed)).astype(np.uint8)
             back = []
-            for way in (NumpyPasses(), compiled.passes()):
+            for way in _ways():
                 found, other = np.empty(length, np.uint8), np.empty(length, np.uint8)
                 assert way.unfold(packed, base, found) == len(excess)
                 way.exceed(found, base - 1, excess)
                 assert found.tolist() == symbols.tolist()
                 way.unfold(noise, base, other)
                 back.append(other.tolist())
-            assert back[0] == back[1]
+            assert all(other == back[0] for other in back[1:])
 
 
 def test_who_expects_much_work_has_the_compiled_passes_at_once() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hundredweight.codec.numbers import Bits, Kind
-    from hundredweight.codec.passes import Partition, Passes
+    from hundredweight.codec.passes import Partition
     from hundredweight.codec.plan import Differences, Grouping, Plan
     from hundredweight.codec.streams import Bytes
     from hundredweight.codec.values import Parts, Runs
@@ -391,7 +391,8 @@ def _paste_of(word: Any) -> Any:
     return paste
 
 
-join = compile_passes(_join, *((reads(word), _COUNTS, numba.int64, _CONTEXTS, _PLACES, word[::1]) for word in _WORDS))
+JOIN = tuple((reads(word), _COUNTS, numba.int64, _CONTEXTS, _PLACES, word[::1]) for word in _WORDS)
+join = compile_passes(_join, *JOIN)
 RESTORE = {
     size: compile_passes(_restore_of(word, 8 * size), (reads(kind), reads(kind), _DRIFT, numba.int64, kind[::1]))
     for size, word, kind in ((2, np.uint16, numba.uint16), (4, np.uint32, numba.uint32))
@@ -400,7 +401,8 @@ _PLANE = reads(numba.uint8)
 _INTS = numba.int64[::1]
 _types: Any = numba.types
 unfold = compile_passes(_unfold, (_PLANE, numba.uint32, numba.uint32, _OCTETS, _OCTETS), result=numba.int64)
-exceed = compile_passes(_exceed, (_OCTETS, numba.uint8, _PLANE))
+EXCEED = (_OCTETS, numba.uint8, _PLANE)
+exceed = compile_passes(_exceed, EXCEED)
 _WRITTEN = {
     word: _types.Tuple((_OCTETS, _INTS, _LANES, _OCTETS, _OCTETS, word[::1], numba.uint8[:, ::1], _INTS, _OCTETS))
     for word in _WORDS
@@ -408,11 +410,9 @@ _WRITTEN = {
 write = compile_signatures(_write, *(_WRITTEN[word](reads(word), _COUNTS, _COUNTS) for word in _WORDS))
 _BY_CONTEXT = (_CLASSES, numba.int64, _TABLE)
 _EXPONENT = (numba.int64, numba.int64)
-place = compile_passes(
-    _place,
-    *((reads(word), *_BY_CONTEXT, numba.int64, *_EXPONENT) for word in _WORDS),
-    result=_types.Tuple((_INTS, _OCTETS, _INTS, _PLACES)),
-)
+PLACE = tuple((reads(word), *_BY_CONTEXT, numba.int64, *_EXPONENT) for word in _WORDS)
+PLACED = _types.Tuple((_INTS, _OCTETS, _INTS, _PLACES))
+place = compile_passes(_place, *PLACE, result=PLACED)
 write_by_context = compile_signatures(
     _write_by_context,
     *(
@@ -431,17 +431,24 @@ PASTE = {
 class CompiledPartition:
     """By counting."""
 
+    place = staticmethod(place)
+
     def __init__(self, base: Bits, kind: Kind, grouping: Grouping) -> None:
         self.classes, self.group = _rows_of(grouping, len(base))
-        self.rows, self.contexts, self.counts, self.places = place(
+        self.rows, self.contexts, self.counts, self.places = self.place(
             aligned(base), self.classes, self.group, grouping.table, grouping.contexts, *_exponent_of(kind)
         )
 
     def join(self, parts: Bits) -> Bits:
         whole = len(self.rows) == len(self.classes)
         out = (np.empty if whole else np.zeros)(len(self.contexts), parts.dtype)
-        join(parts, self.rows, self.group, self.contexts, self.places, out)
+        self.kernel(parts)(parts, self.rows, self.group, self.contexts, self.places, out)
         return out
+
+    def kernel(self, parts: Bits) -> Any:
+        """The `join` for these."""
+        del parts
+        return join
 
 
 def _rows_of(grouping: Grouping, length: int) -> tuple[NDArray[np.uint16], int]:
@@ -550,7 +557,3 @@ class CompiledPasses:
 
     def exceed(self, symbols: Bytes, most: int, excess: Bytes) -> None:
         exceed(symbols, most, excess)
-
-
-def passes() -> Passes:
-    return CompiledPasses()

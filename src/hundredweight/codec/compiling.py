@@ -6,9 +6,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numba
+from numba.core.registry import cpu_target
 
 if TYPE_CHECKING:
     from hundredweight.codec.numbers import Bits
+
+WIDE = frozenset(("+avx512f", "+avx512bw", "+avx512vbmi", "+avx512vbmi2"))
+
+
+def has_wide_vectors() -> bool:
+    """Whether numba compiles for a processor that has what `wide` takes."""
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return set(features.split(",")) >= WIDE
 
 
 def reads(item: Any) -> Any:

@@ -66,10 +66,17 @@ class Choice:
         if kernel is Kernel.AUTO and find_spec("numba") is None:
             self.missing = True
             return
-        from hundredweight.codec import compiled  # noqa: PLC0415 - a second, and an optional dependency
+        from hundredweight.codec.compiling import has_wide_vectors  # noqa: PLC0415 - a second, and an optional dependency
 
-        # Two threads may come here at once: the import is done once, and what it gives has no state.
-        self.compiled = compiled.passes()
+        # Two threads may come here at once: the imports are done once, and what they give has no state.
+        if has_wide_vectors():
+            from hundredweight.codec.wide import WidePasses  # noqa: PLC0415 - likewise
+
+            self.compiled = WidePasses()
+        else:
+            from hundredweight.codec.compiled import CompiledPasses  # noqa: PLC0415 - likewise
+
+            self.compiled = CompiledPasses()
 
 
 _choice = Choice()
