@@ -197,6 +197,18 @@ def test_digits_are_read_the_same_by_either_way(length: int) -> None:
             assert all(other == back[0] for other in back[1:])
 
 
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 70_000])
+def test_escapes_are_found_the_same_by_any_way(length: int) -> None:
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(length)
+    for least in (0, 250, 255):
+        symbols = rng.integers(least, 256, length).astype(np.uint8)
+        symbols[length // 2 :] = 0
+        found = [way.find(symbols, 255).tolist() for way in _ways()]
+        assert all(other == found[0] for other in found)
+        assert found[0] == [at for at, symbol in enumerate(symbols.tolist()) if symbol == 255]
+
+
 def test_who_expects_much_work_has_the_compiled_passes_at_once() -> None:
     pytest.importorskip("numba")
     choice = kernel.Choice()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from hundredweight.codec import compiled_plan
 from hundredweight.codec.compiling import aligned, compile_passes, compile_signatures, part_of_kernels, reads
 from hundredweight.codec.passes import TURNED_SAMPLE, NumpyPasses
 from hundredweight.codec.plan import UNCHANGED
@@ -111,6 +110,23 @@ def _exceed(symbols: Any, most: Any, excess: Any) -> None:
         if symbols[i] == most and at < len(excess):
             symbols[i] += excess[at]
             at += 1
+
+
+def _find(symbols: Any, wanted: Any) -> Any:
+    count, block = 0, 64
+    for i in range(len(symbols)):
+        count += symbols[i] == wanted
+    found, at = np.empty(count, np.int64), 0
+    for start in range(0, len(symbols) if count else 0, block):
+        part, some = symbols[start : start + block], np.uint8(0)
+        for i in range(len(part)):
+            some |= np.uint8(part[i] == wanted)
+        if some:
+            for i in range(len(part)):
+                if part[i] == wanted:
+                    found[at] = start + i
+                    at += 1
+    return found
 
 
 @part_of_kernels
@@ -403,6 +419,7 @@ _types: Any = numba.types
 unfold = compile_passes(_unfold, (_PLANE, numba.uint32, numba.uint32, _OCTETS, _OCTETS), result=numba.int64)
 EXCEED = (_OCTETS, numba.uint8, _PLANE)
 exceed = compile_passes(_exceed, EXCEED)
+find = compile_passes(_find, (_PLANE, numba.uint8), result=_INTS)
 _WRITTEN = {
     word: _types.Tuple((_OCTETS, _INTS, _LANES, _OCTETS, _OCTETS, word[::1], numba.uint8[:, ::1], _INTS, _OCTETS))
     for word in _WORDS
@@ -488,6 +505,8 @@ class CompiledPasses:
     def difference(self, raw: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
         if kind.width not in RESTORE:
             return self.others.difference(raw, base, kind, drift)
+        from hundredweight.codec import compiled_plan  # noqa: PLC0415 - for encoders alone: as long to load as all else
+
         out = np.empty(len(raw), kind.bits)
         compiled_plan.difference(
             aligned(raw), aligned(base), _NO_DRIFT if drift is None else drift, max(kind.mantissa - 8, 0), out
@@ -497,6 +516,8 @@ class CompiledPasses:
     def differences(self, raw: Bits, frame: Bits, base: Bits, kind: Kind, *, decays: bool) -> Differences:
         if kind.width not in RESTORE:
             return self.others.differences(raw, frame, base, kind, decays=decays)
+        from hundredweight.codec import compiled_plan  # noqa: PLC0415 - for encoders alone: as long to load as all else
+
         return compiled_plan.differences(raw, frame, base, kind, decays=decays)
 
     def restore(self, values: Bits, base: Bits, kind: Kind, drift: NDArray[np.int32] | None) -> Bits:
@@ -550,6 +571,10 @@ class CompiledPasses:
         out = np.empty(runs.total, bits)
         PASTE[bits.itemsize](parts.symbols, tuple(parts.octets), parts.halves, runs.counts, runs.lows, out)
         return out
+
+    def find(self, symbols: Bytes, wanted: int) -> NDArray[np.int64]:
+        found: NDArray[np.int64] = find(symbols, wanted)
+        return found
 
     def unfold(self, packed: Bytes, base: int, symbols: Bytes) -> int:
         inverse = -(-(1 << INVERSE_BITS) // base)

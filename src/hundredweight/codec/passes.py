@@ -74,6 +74,9 @@ class Passes(Protocol):
     def paste(self, parts: Parts, runs: Runs, bits: np.dtype[Any]) -> Bits:
         """Values from their parts, but for those whose symbols say only that a value exceeds them."""
 
+    def find(self, symbols: Bytes, wanted: int) -> NDArray[np.int64]:
+        """Where `wanted` is, in order."""
+
     def unfold(self, packed: Bytes, base: int, symbols: Bytes) -> int:
         """The digits of `fold`'s bytes into `symbols`; how many are `base - 1`: to these `exceed` adds the rest."""
 
@@ -216,6 +219,9 @@ class NumpyPasses:
                 split[low // 8 :: len(octets)] |= halves[half : half + count]
                 half += count
         return values
+
+    def find(self, symbols: Bytes, wanted: int) -> NDArray[np.int64]:
+        return np.flatnonzero(symbols == wanted)
 
     def unfold(self, packed: Bytes, base: int, symbols: Bytes) -> int:
         share = len(packed)

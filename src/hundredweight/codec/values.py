@@ -111,11 +111,12 @@ def read_values(reader: Reader, counts: NDArray[np.int64], bits: np.dtype[Any], 
         start += count
     if len(counts) and int(runs.lows.max()) >= 8 * bits.itemsize:
         raise CodecError("a block splits values below their lowest bit")
-    escapes = np.flatnonzero(symbols == ESCAPE)
+    escapes = passes.find(symbols, ESCAPE)
     escaped = reader.run(len(escapes) * bits.itemsize).view(bits)
     octets = [reader.run(runs.octets(index)) for index in range(bits.itemsize)]
     values = passes.paste(Parts(symbols, octets, reader.run((runs.halves + 1) // 2)), runs, bits)
-    values[escapes] = escaped
+    if len(escapes):
+        values[escapes] = escaped
     return values
 
 

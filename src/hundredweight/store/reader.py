@@ -35,6 +35,8 @@ LOOK_AHEAD = 24 << 20
 """Bytes of segments that are decoded before the one that is waited for."""
 PLANNED = 256
 """Segments that are looked up at once."""
+FOLLOWING = 16
+"""Segments that are looked up for one that is read: mostly those behind it are read next."""
 ATTEMPTS = 3
 _REFETCH = "'git lfs fsck' names the objects that this concerns; 'git lfs fetch' brings them again"
 
@@ -276,6 +278,7 @@ class PackedSource:
         self._reader = reader
         self._recipe = recipe
         self._offsets = recipe.offsets()
+        self._looked_up: dict[int, list[Link]] = {}
         self.size = recipe.size
 
     def segment(self, identity: bytes) -> Buffer:
@@ -292,6 +295,22 @@ class PackedSource:
         end = offset + length
         for number in self._recipe.locate(offset, end):
             at = self._offsets[number]
-            data = memoryview(self._reader.segment(self._recipe.segments[number].id, with_bases=True))
+            identity = self._recipe.segments[number].id
+            data = memoryview(self._reader.segment(identity, self._chain(number), with_bases=True))
             parts.append(data[max(offset - at, 0) : end - at])
         return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
+
+    def _chain(self, number: int) -> list[Link] | None:
+        """The chain of a segment, looked up with those that follow; None where one of these is not stored."""
+        chain = self._looked_up.pop(number, None)
+        if chain is None:
+            some = self._recipe.segments[number : number + FOLLOWING]
+            try:
+                chains = self._reader.chains(segment.id for segment in some)
+            except (SegmentMissing, SegmentDamaged):
+                return None
+            if len(self._looked_up) > PLANNED:
+                self._looked_up = {}
+            chain, *others = [chains[segment.id] for segment in some]
+            self._looked_up.update(enumerate(others, number + 1))
+        return chain
